@@ -1,0 +1,319 @@
+"""The ``hpcodec`` command: parses, calls, prints.
+
+Results go to stdout, all else to stderr. Exit codes: 0 done, 1 refused or failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpcodec.errors import HpcodecError, UsageError
+from hpcodec.terminal import print_json, progress, table
+
+app = typer.Typer(
+    help="Compress climate fields with a Field-Space Autoencoder on the HEALPix sphere.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_ERRORS = ("RMSE", "max error", "remap alone")
+
+Variables = Annotated[
+    list[str] | None, typer.Option("--variable", "-v", help="Only this variable; repeatable.")
+]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, or auto.")]
+Batch = Annotated[int, typer.Option(min=1, help="Fields at a time; bounds the memory.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def compress(
+    source: Annotated[str, typer.Argument(help="NetCDF or zarr: a path or any fsspec URL.")],
+    store: Annotated[str, typer.Argument(help="Store; SOURCE with .zarr if left out.")] = "",
+    ratio: Annotated[
+        str, typer.Option(help="Bytes as float32 over bytes on disk, at least: 16, 64, 256, 1024.")
+    ] = "64",
+    level: Annotated[
+        int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
+    ] = None,
+    variable: Variables = None,
+    model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
+    remap: Annotated[str, typer.Option(help="least_squares or idw.")] = "least_squares",
+    fill: Annotated[
+        str, typer.Option(help="What missing values become: nearest or a number; else refused.")
+    ] = "",
+    device: Device = "auto",
+    batch: Batch = 4,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compress the global fields of SOURCE into a store, and carry all else along."""
+    from hpcodec.compress import Options
+    from hpcodec.compress import compress as run
+
+    options = Options(
+        ratio=_ratio(ratio),
+        model=model,
+        level=level,
+        remap=remap,
+        device=device,
+        batch=batch,
+        fill=fill,
+    )
+    target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
+    if target.rstrip("/") == source.rstrip("/"):
+        raise UsageError(f"expected another path for the store than '{source}'. Name it.")
+    with progress("compress", quiet) as told:
+        reports, size = run(
+            source, target, options, variables=variable, overwrite=overwrite, told=told
+        )
+    total = sum(report.source_bytes for report in reports)
+    if as_json:
+        rows = [asdict(report) for report in reports]
+        print_json({"store": target, "bytes": size, "ratio": total / size, "variables": rows})
+        return
+    table(
+        f"{target}: {size:,} bytes, ratio {total / size:.1f} in bytes (all files counted)",
+        (
+            "variable",
+            "steps",
+            "model",
+            "coded to",
+            "in numbers",
+            "RMSE",
+            "max error",
+            "remap alone",
+        ),
+        [
+            (
+                r.name,
+                f"{r.steps:,}",
+                r.model,
+                f"level {r.bottleneck} of {r.level}",
+                f"{r.numbers:g}x",
+                f"{r.rmse:.4g} {r.units}",
+                f"{r.max_error:.4g} {r.units}",
+                f"{r.remap_rmse:.4g} {r.units}",
+            )
+            for r in reports
+        ],
+    )
+
+
+@app.command()
+def decompress(
+    store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    target: Annotated[str, typer.Argument(help=".nc or .zarr; STORE with .nc if left out.")] = "",
+    level: Annotated[
+        int | None, typer.Option(help="HEALPix level, 3 to 8; the source grid if left out.")
+    ] = None,
+    variable: Variables = None,
+    time: Annotated[str, typer.Option(help="A time, or START/STOP, ISO 8601.")] = "",
+    device: Device = "auto",
+    batch: Batch = 4,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decompress a store to its source grid, or to HEALPix cells of any level."""
+    from hpcodec.decompress import decompress as run
+
+    path = target or f"{store.rstrip('/').removesuffix('.zarr')}.nc"
+    with progress("decompress", quiet) as told:
+        read = run(
+            store,
+            path,
+            level=level,
+            variables=variable,
+            time=time,
+            device=device,
+            batch=batch,
+            overwrite=overwrite,
+            told=told,
+        )
+    typer.echo(f"{path}: {read:,} bytes of compressed fields read")
+
+
+@app.command()
+def info(
+    store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a store holds: sizes, models, levels, errors."""
+    from hpcodec.info import describe
+
+    about = describe(store)
+    if as_json:
+        print_json(about)
+        return
+    table(
+        f"{store}: format {about['format']}, {about['bytes']:,} bytes, ratio {about['ratio']:g}",
+        (
+            "variable",
+            "shape",
+            "model",
+            "coded to",
+            "RMSE",
+            "max error",
+            "remap alone",
+            "bytes by level",
+        ),
+        [
+            (
+                name,
+                " x ".join(str(size) for size in item["dims"].values()),
+                item["model"],
+                f"level {item['bottleneck']} of {item['level']}",
+                *(
+                    f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
+                    for key in ("rmse", "max_error", "remap_rmse")
+                ),
+                " ".join(str(size) for size in item["first_field_bytes"].values()),
+            )
+            for name, item in about["variables"].items()
+        ],
+    )
+
+
+@app.command()
+def validate(
+    store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a store: structure, checksums, models; exit code 1 if anything is wrong."""
+    from hpcodec.validate import validate as check
+
+    findings = check(store)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    for finding in findings if not as_json else []:
+        typer.echo(f"{finding.where}: {finding.what}")
+    if not findings and not as_json:
+        typer.echo(f"{store}: whole")
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the installed models and what they do on their validation fields."""
+    from hpcodec.cards import read_card
+    from hpcodec.models import find_models
+
+    cards = [read_card(folder) for folder in find_models().values()]
+    if as_json:
+        print_json([asdict(card) for card in cards])
+        return
+    for card in cards:
+        points = [
+            p
+            for p in card.operating_points
+            if p.bottleneck == max(q.bottleneck for q in card.operating_points)
+        ]
+        figures = ", ".join(f"{p.rmse:.2g} at {p.size:,.0f}" for p in points[::4])
+        typer.echo(
+            f"{card.name}: {card.description}\n"
+            f"    levels 3 to {card.architecture['level']}, {card.training['steps']:,} steps, "
+            f"weights {card.weights[:12]}; error (of a field's scale) at bytes: {figures}"
+        )
+
+
+@app.command()
+def compare(
+    original: Annotated[str, typer.Argument(help="The dataset that was compressed.")],
+    store: Annotated[str, typer.Argument(help="The store.")],
+    variable: Variables = None,
+    level: Annotated[
+        list[int] | None, typer.Option(help="Also at this HEALPix level; repeatable.")
+    ] = None,
+    plot: Annotated[str, typer.Option(help="PNG of original, decoded, error and spectrum.")] = "",
+    device: Device = "auto",
+    batch: Batch = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a store with its original: errors weighted by cos latitude, per level."""
+    from hpcodec.compare import compare as run
+
+    rows = run(
+        original, store, variables=variable, levels=level, device=device, batch=batch, plot=plot
+    )
+    if as_json:
+        print_json([{**asdict(row), "figures": row.figures.to_dict()} for row in rows])
+        return
+    table(
+        f"{store}: ratio {rows[0].ratio:.1f} in bytes",
+        ("variable", "grid", "RMSE", "max error", "bias", "PSNR"),
+        [
+            (
+                row.name,
+                row.grid if row.grid == "source" else f"level {row.grid}",
+                f"{row.figures.rmse:.4g} {row.units}",
+                f"{row.figures.max_error:.4g} {row.units}",
+                f"{row.figures.bias:+.2g} {row.units}",
+                f"{row.figures.psnr:.1f} dB",
+            )
+            for row in rows
+        ],
+    )
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="Training configuration, TOML.")],
+    data: Annotated[Path, typer.Option(help="Folder that its file patterns are below.")],
+    run: Annotated[Path, typer.Option(help="Folder for checkpoints and metrics.")],
+    prepared: Annotated[
+        Path | None, typer.Option(help="Folder for remapped fields; inside RUN if left out.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    publish: Annotated[
+        Path | None, typer.Option(help="Write the model there when training ends.")
+    ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train a model; every model that hpcodec ships was trained by this command."""
+    from hpcodec.train.command import run_training
+
+    run_training(
+        config,
+        data,
+        run,
+        prepared=prepared or run / "fields",
+        resume=resume,
+        publish_to=publish,
+        device=device,
+        quiet=quiet,
+    )
+
+
+def main() -> None:
+    """Entry point: one clear line for whatever was expected to go wrong."""
+    try:
+        app()
+    except HpcodecError as error:
+        typer.echo(f"hpcodec: {' '.join(str(error).split())}", err=True)
+        for note in getattr(error, "__notes__", []):
+            typer.echo(f"    {note}", err=True)
+        sys.exit(1)
+
+
+def _ratio(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(
+            f"expected a number as ratio; got '{text}'. Choose 16, 64, 256 or 1024."
+        ) from error
+
+
+if __name__ == "__main__":
+    main()

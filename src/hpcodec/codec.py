@@ -1,0 +1,193 @@
+"""The codec in zarr pipelines: for zarr v3 (``FieldSpaceCodec``) and for zarr v2 (``FieldSpace``).
+
+    chunk (…, rows, columns) float32 --encode--> payloads of its fields, one after the other
+                                     <--decode--
+
+A chunk holds whole spheres. Its payloads are those that ``hpcodec compress`` writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
+from zarr.abc.codec import ArrayBytesCodec
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer, NDBuffer
+from zarr.core.common import JSON, parse_named_configuration
+
+from hpcodec.errors import FormatError, GridError, UsageError
+from hpcodec.fields import Coding
+from hpcodec.missing import fill_missing
+from hpcodec.pipeline import coding_for, decode_fields, encode_fields, split_payloads
+from hpcodec.stages.dataset import find_fields
+from hpcodec.stages.zarr_store import CODEC
+
+__all__ = ["FieldSpace", "FieldSpaceCodec", "coding_of"]
+
+
+def coding_of(field: xr.DataArray, ratio: float, model: str = "") -> Coding:
+    """Coding of a variable from its coordinates and attributes.
+
+    Parameters
+    ----------
+    field : DataArray
+        With latitude and longitude coordinates (CF, or of the usual names) over the whole globe.
+    ratio : float
+        Bytes of float32 over bytes of a compressed field, at least.
+    model : str
+        Name of the model; empty for the one that suits the variable.
+
+    Raises
+    ------
+    GridError
+        If the variable is not a field on a global grid.
+    UsageError
+        If the ratio is not above 1.
+
+    Examples
+    --------
+    >>> lat, lon = np.linspace(90, -90, 181), np.arange(360.0)
+    >>> field = xr.DataArray(np.zeros((181, 360), "f4"), {"lat": lat, "lon": lon}, ("lat", "lon"))
+    >>> coding_of(field, ratio=64).level
+    6
+    """
+    if not ratio > 1:
+        raise UsageError(f"expected a ratio above 1; got {ratio}. Choose 16, 64, 256 or 1024.")
+    name = str(field.name or "field")
+    variable = (
+        field.rename(name)
+        .drop_attrs(deep=False)
+        .assign_attrs(
+            {k: v for k, v in field.attrs.items() if k in ("standard_name", "units", "long_name")}
+        )
+    )
+    if not variable.dtype.kind == "f":
+        raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
+    (spec,) = find_fields(variable.to_dataset(), [name])
+    return coding_for(spec, int(4 * prod(spec.grid.shape) // ratio), model=model)
+
+
+def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
+    fields = np.asarray(values, np.float32).reshape(-1, *coding.grid.shape)
+    fields = fill_missing(fields, "", "the chunk")
+    return b"".join(encode_fields(fields, coding).payloads)
+
+
+def _decode(chunk: bytes, coding: Coding, count: int) -> npt.NDArray[np.float32]:
+    payloads = split_payloads(chunk)
+    if len(payloads) != count:
+        raise FormatError(
+            f"expected a chunk of {count} fields; got {len(payloads)}. The array is damaged."
+        )
+    return decode_fields(payloads, coding)
+
+
+@dataclass(frozen=True)
+class FieldSpaceCodec(ArrayBytesCodec):
+    """Serializer of zarr v3 for whole-sphere chunks ``(…, rows, columns)``.
+
+    Parameters
+    ----------
+    coding : Coding
+        How fields are coded. Made from a variable by :meth:`for_field`.
+
+    References
+    ----------
+    ``docs/format/v1.md``.
+    """
+
+    coding: Coding
+    is_fixed_size = False
+
+    @classmethod
+    def for_field(cls, field: xr.DataArray, ratio: float = 64, model: str = "") -> Self:
+        """Codec for a variable; see :func:`coding_of`."""
+        return cls(coding_of(field, ratio, model))
+
+    @classmethod
+    def from_dict(cls, data: dict[str, JSON]) -> Self:
+        """Codec from zarr's JSON."""
+        _, configuration = parse_named_configuration(data, CODEC)
+        return cls(Coding.from_dict(configuration))
+
+    def to_dict(self) -> dict[str, JSON]:
+        """JSON that zarr keeps."""
+        return {"name": CODEC, "configuration": self.coding.to_dict()}
+
+    def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
+        """Refuse arrays that are not float fields, or chunks that are not whole spheres."""
+        chunk = tuple(chunk_grid.chunk_shape)
+        rows_columns = self.coding.grid.shape
+        if chunk[-2:] != rows_columns or shape[-2:] != rows_columns:
+            raise GridError(
+                f"expected chunks of whole fields, (..., {rows_columns[0]}, {rows_columns[1]}); "
+                f"got {chunk} of {shape}. Set chunks to whole fields."
+            )
+        native = getattr(dtype, "to_native_dtype", lambda: dtype)()
+        if np.dtype(native).kind != "f":
+            raise GridError(f"expected a floating-point array; got {native}.")
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        """Not known before encoding."""
+        raise NotImplementedError
+
+    async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
+        values = chunk_array.as_numpy_array()
+        payload = await asyncio.to_thread(_encode, values, self.coding)
+        return chunk_spec.prototype.buffer.from_bytes(payload)
+
+    async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
+        count = prod(chunk_spec.shape[:-2])
+        values = await asyncio.to_thread(_decode, chunk_bytes.to_bytes(), self.coding, count)
+        native = chunk_spec.dtype.to_native_dtype()
+        shaped = values.reshape(chunk_spec.shape).astype(native, copy=False)
+        return chunk_spec.prototype.nd_buffer.from_ndarray_like(shaped)
+
+
+class FieldSpace(Codec):
+    """Codec of numcodecs, for zarr v2 (as compressor), for whole-sphere chunks of float32.
+
+    Parameters
+    ----------
+    **coding
+        Fields of :class:`hpcodec.fields.Coding` as JSON. Made from a variable by
+        :meth:`for_field`.
+    """
+
+    codec_id = CODEC
+
+    def __init__(self, **coding: Any) -> None:  # noqa: ANN401  (checked by Coding)
+        self.coding = Coding.from_dict(coding)
+
+    @classmethod
+    def for_field(cls, field: xr.DataArray, ratio: float = 64, model: str = "") -> Self:
+        """Codec for a variable; see :func:`coding_of`."""
+        return cls(**coding_of(field, ratio, model).to_dict())
+
+    def get_config(self) -> dict[str, Any]:
+        """JSON that zarr keeps."""
+        return {"id": self.codec_id, **self.coding.to_dict()}
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{k}={v!r}" for k, v in self.coding.to_dict().items())
+        return f"FieldSpace({arguments})"
+
+    def encode(self, buf: Any) -> bytes:  # noqa: ANN401  (numcodecs' contract)
+        """Payloads of a chunk of float32 fields."""
+        values = ensure_contiguous_ndarray(buf).view(np.float32)
+        return _encode(values, self.coding)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
+        """Fields of a chunk, ``(n * rows * columns,)`` float32."""
+        chunk = bytes(ensure_contiguous_ndarray(buf))
+        payloads = split_payloads(chunk)
+        values = decode_fields(payloads, self.coding)
+        return ndarray_copy(values, out) if out is not None else values

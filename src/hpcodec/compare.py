@@ -1,0 +1,178 @@
+"""A store against its original: ``hpcodec compare``.
+
+original, store --compare--> error figures per variable, on the source grid and at each level
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcodec.errors import FormatError, GridError
+from hpcodec.fields import FieldSpec
+from hpcodec.figures import ErrorFigures, ErrorSum
+from hpcodec.grid import BASE_LEVEL, cell_count
+from hpcodec.maps import plot_maps
+from hpcodec.pipeline import decode_cells, decode_fields
+from hpcodec.stages.dataset import find_fields, open_source, read_steps
+from hpcodec.stages.healpix import remap_for
+from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+
+__all__ = ["SOURCE_GRID", "Comparison", "compare"]
+
+SOURCE_GRID = "source"
+"""Name of the source grid among the grids compared on."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Errors of one variable on one grid.
+
+    Parameters
+    ----------
+    name, units : str
+        Of the variable.
+    grid : str
+        ``source``, or the HEALPix level.
+    ratio : float
+        Bytes of the fields as float32 over bytes of the whole store.
+    figures : ErrorFigures
+        On the source grid weighted by cos latitude. At a level, against the original remapped
+        to it.
+    """
+
+    name: str
+    units: str
+    grid: str
+    ratio: float
+    figures: ErrorFigures
+
+
+def compare(
+    original: str,
+    path: str,
+    *,
+    variables: Sequence[str] | None = None,
+    levels: Sequence[int] | None = None,
+    device: str = "auto",
+    batch: int = 4,
+    plot: str = "",
+) -> list[Comparison]:
+    """Errors of a store's variables against the dataset that was compressed.
+
+    Parameters
+    ----------
+    original, path : str
+        The dataset and the store.
+    variables : sequence of str, optional
+        Which; all by default.
+    levels : sequence of int, optional
+        HEALPix levels to compare at, besides the source grid; by default the base level, every
+        second level, and the level that was coded.
+    device : str
+        Torch device, or ``auto``.
+    batch : int
+        Fields at a time.
+    plot : str
+        PNG file of maps of the first field of the first variable; none if empty.
+
+    Raises
+    ------
+    GridError
+        If a variable's grid or steps are not those of the store.
+    """
+    store = open_store(path)
+    source = open_source(original)
+    try:
+        chosen = store.chosen(variables)
+        specs = find_fields(source, [item.name for item in chosen])
+        for item, spec in zip(chosen, specs, strict=True):
+            _check(item, spec)
+        total = sum(4 * np.prod(item.shape) for item in store.variables.values())
+        ratio = float(total / store.size)
+        results = []
+        for number, (item, spec) in enumerate(zip(chosen, specs, strict=True)):
+            sums = _sums(item, levels)
+            for start in range(0, item.steps, batch):
+                stop = min(start + batch, item.steps)
+                truth = read_steps(source, spec, start, stop)
+                payloads = [store.read(item, step) for step in range(start, stop)]
+                decoded = decode_fields(payloads, item.coding, device)
+                sums[SOURCE_GRID].add(decoded, truth)
+                _add_levels(sums, item, payloads, truth, device)
+                if plot and start == 0 and number == 0:
+                    _plot(plot, item, store, truth[0], decoded[0])
+            units = str(item.attributes.get("units", ""))
+            results += [
+                Comparison(item.name, units, grid, ratio, errors.figures())
+                for grid, errors in sums.items()
+            ]
+    finally:
+        source.close()
+    return results
+
+
+def _sums(item: StoredVariable, levels: Sequence[int] | None) -> dict[str, ErrorSum]:
+    own = item.coding.level
+    if levels is None:
+        levels = sorted({*range(BASE_LEVEL, own, 2), own})
+    sums = {SOURCE_GRID: ErrorSum(item.coding.grid.area_weights)}
+    return sums | {str(level): ErrorSum(None) for level in levels}
+
+
+def _add_levels(
+    sums: dict[str, ErrorSum],
+    item: StoredVariable,
+    payloads: Sequence[bytes],
+    truth: npt.NDArray[np.float32],
+    device: str,
+) -> None:
+    coding = item.coding
+    levels = [int(grid) for grid in sums if grid != SOURCE_GRID]
+    if not levels or not np.isfinite(truth).all():
+        return
+    cells = remap_for(coding.grid, coding.level, coding.remap).to_healpix(truth)
+    for level in levels:
+        decoded = decode_cells(payloads, coding, level, device)
+        if level > coding.level:
+            raise FormatError(
+                f"expected levels up to {coding.level}, the source's own; got {level}. "
+                "There is nothing to compare with."
+            )
+        means = cells.reshape(len(cells), cell_count(level), -1).mean(-1, dtype=np.float64)
+        sums[str(level)].add(decoded, means.astype(np.float32))
+
+
+def _check(item: StoredVariable, spec: FieldSpec) -> None:
+    if spec.grid != item.coding.grid or spec.leading_shape != item.shape[:-2]:
+        raise GridError(
+            f"expected '{item.name}' of shape {item.shape} on the store's grid; got "
+            f"{(*spec.leading_shape, *spec.grid.shape)}. Compare with the dataset that was "
+            "compressed."
+        )
+
+
+def _plot(
+    path: str,
+    item: StoredVariable,
+    store: Store,
+    truth: npt.NDArray[np.float32],
+    decoded: npt.NDArray[np.float32],
+) -> None:
+    errors = ErrorSum(item.coding.grid.area_weights)
+    errors.add(decoded[None], truth[None])
+    title = f"{item.name}, first field of {Path(store.path).name}"
+    plot_maps(
+        path,
+        truth,
+        decoded,
+        item.coding.grid,
+        name=str(item.attributes.get("long_name", item.name)),
+        units=str(item.attributes.get("units", "")),
+        figures=errors.figures(),
+        title=title,
+    )

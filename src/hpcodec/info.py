@@ -1,0 +1,59 @@
+"""What a store says of itself: ``hpcodec info``. Reads metadata and headers, imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hpcodec.grid import cell_count
+from hpcodec.stages.wire import read_header
+from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+
+__all__ = ["describe"]
+
+
+def describe(path: str) -> dict[str, Any]:
+    """Figures of a store, as JSON holds them.
+
+    Parameters
+    ----------
+    path : str
+        The store.
+
+    Raises
+    ------
+    FormatError
+        If it is none, or damaged.
+    """
+    store = open_store(path)
+    variables = {name: _variable(store, item) for name, item in store.variables.items()}
+    source = sum(item["source_bytes"] for item in variables.values())
+    return {
+        "path": path,
+        "format": store.record["format"],
+        "version": store.record.get("version"),
+        "command": store.record.get("command"),
+        "bytes": store.size,
+        "ratio": round(source / store.size, 2),
+        "variables": variables,
+    }
+
+
+def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
+    coding = item.coding
+    header = read_header(store.read(item, 0, 3))
+    points = coding.grid.shape[0] * coding.grid.shape[1]
+    return {
+        "dims": dict(zip(item.dims, item.shape, strict=True)),
+        "units": item.attributes.get("units", ""),
+        "model": coding.model,
+        "weights": coding.weights,
+        "level": coding.level,
+        "bottleneck": coding.bottleneck,
+        "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
+        "field_bytes": coding.size,
+        "first_field_bytes": {
+            str(level): size for level, size in enumerate(header.lengths, start=3)
+        },
+        "source_bytes": 4 * points * item.steps,
+        "error": store.record.get("error", {}).get(item.name, {}),
+    }

@@ -1,0 +1,237 @@
+"""A picture of a field before and after: maps, error and spectra.
+
+original, decoded --plot_maps--> PNG: both fields, their difference, their spectra
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcodec.errors import GridError, OutputError, UsageError
+from hpcodec.figures import ErrorFigures, spectrum
+from hpcodec.grid import LatLonGrid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_maps"]
+
+_Doubles: TypeAlias = npt.NDArray[np.float64]
+
+
+def plot_maps(
+    path: str | Path,
+    original: npt.ArrayLike,
+    decoded: npt.ArrayLike,
+    grid: LatLonGrid,
+    *,
+    name: str,
+    units: str,
+    figures: ErrorFigures,
+    title: str,
+) -> None:
+    """Draw both fields, their difference and the three spectra into one PNG.
+
+    Parameters
+    ----------
+    path : str or Path
+        Local, ending in ``.png``; an existing file is replaced, once all is drawn.
+    original, decoded : array_like
+        Shape ``(rows, columns)``, in ``units``. Missing values are grey in the maps; in the
+        spectra, points missing in either count as the original's mean, without error.
+    grid : LatLonGrid
+        Where their values lie.
+    name, units : str
+        Of the variable, for the labels; may be empty.
+    figures : ErrorFigures
+        Told above the difference.
+    title : str
+        Told above all.
+
+    Raises
+    ------
+    UsageError
+        If matplotlib is missing or the path does not end in ``.png``.
+    GridError
+        If a field is not on the grid.
+    OutputError
+        If the path cannot be written.
+    """
+    target = Path(path)
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"expected a picture ending in .png; got '{target}'. Name it so.")
+    if not target.parent.is_dir():
+        raise OutputError(f"expected an existing folder; '{target.parent}' is none. Make it first.")
+    truth, ours = (np.asarray(values, dtype=np.float64) for values in (original, decoded))
+    if not truth.shape == ours.shape == grid.shape:
+        raise GridError(
+            f"expected fields of shape {grid.shape}, as the grid; got {truth.shape} and "
+            f"{ours.shape}. Give one step of each."
+        )
+    truth, ours = (np.where(np.isfinite(field), field, np.nan) for field in (truth, ours))
+    figure = _figure(title)
+    _draw_fields(figure, truth, ours, grid, _labelled(name, units))
+    _draw_error(figure, ours - truth, grid, units, figures)
+    _draw_spectra(_place(figure, "spectrum"), truth, ours, grid, units)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=_DPI)
+    try:
+        target.write_bytes(stream.getvalue())
+    except OSError as error:
+        raise OutputError(
+            f"expected a picture's path; '{target}' cannot be written ({error.strerror}). "
+            "Choose another."
+        ) from error
+
+
+_DPI = 120
+_SIZE = (13.3, 9.55)
+_PLACES = {
+    "Original": (0.65, 5.75, 5.8, 2.9),
+    "Decoded": (7.2, 5.75, 5.8, 2.9),
+    "field bar": (3.75, 5.2, 6.0, 0.16),
+    "error": (0.65, 1.15, 5.8, 2.9),
+    "error bar": (0.65, 0.6, 5.8, 0.16),
+    "spectrum": (7.4, 0.6, 5.6, 3.45),
+}
+"""Left, bottom, width and height in inches: maps are two to one."""
+
+_LINES = {"original": ("#000000", "-"), "decoded": ("#56B4E9", "--"), "error": ("#D55E00", "-")}
+"""Of the palette by Okabe and Ito, which the colour-blind tell apart."""
+
+
+def _figure(title: str) -> Figure:
+    """Empty figure, apart from pyplot and its global state."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError(
+            "expected matplotlib for plots; it is not installed. Install it: "
+            "pip install 'hpcodec[plot]'."
+        ) from error
+    figure = Figure(figsize=_SIZE)
+    FigureCanvasAgg(figure)
+    figure.suptitle(_plain(textwrap.fill(title[:200], 100)), y=0.985, va="top", fontsize=14)
+    return figure
+
+
+def _place(figure: Figure, what: str) -> Axes:
+    left, bottom, width, height = _PLACES[what]
+    across, up = _SIZE
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def _draw_fields(
+    figure: Figure, truth: _Doubles, ours: _Doubles, grid: LatLonGrid, label: str
+) -> None:
+    """Both fields on the original's colour scale; its few extreme values go over the ends."""
+    low, high = _limits(truth, 0.1, 99.9)
+    for heading, field in (("Original", truth), ("Decoded", ours)):
+        axis = _place(figure, heading)
+        image = _draw_map(axis, field, grid, cmap="viridis", vmin=low, vmax=high)
+        axis.set_title(heading)
+    _draw_bar(figure, "field bar", image, np.stack([truth, ours]), label)
+
+
+def _draw_error(
+    figure: Figure, error: _Doubles, grid: LatLonGrid, units: str, figures: ErrorFigures
+) -> None:
+    limit, most = _limits(np.abs(error), 99.9, 100)
+    limit = limit or most or 1.0
+    axis = _place(figure, "error")
+    image = _draw_map(axis, error, grid, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    unit = f" {units}" if units else ""
+    told = (
+        f"RMSE {figures.rmse:.3g}{unit},  largest {figures.max_error:.3g}{unit},  "
+        f"bias {figures.bias:.2g}{unit},  PSNR {figures.psnr:.1f} dB"
+    )
+    axis.set_title("Decoded \N{MINUS SIGN} original\n", pad=4)
+    middle: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": axis.transAxes}
+    axis.text(0.5, 1.02, _plain(told.replace(" -", " \N{MINUS SIGN}")), fontsize=10, **middle)
+    _draw_bar(figure, "error bar", image, error, _labelled("error", units))
+
+
+def _draw_map(axis: Axes, field: _Doubles, grid: LatLonGrid, **colours: Any) -> Any:  # noqa: ANN401
+    """Image from 180 W to 180 E, north up; uneven latitudes are shown by their nearest row."""
+    longitude = (np.asarray(grid.longitude) + 180) % 360 - 180
+    columns = np.argsort(longitude)
+    latitude, count = np.asarray(grid.latitude), len(grid.latitude)
+    even = np.linspace(latitude.min(), latitude.max(), count)
+    rows = np.abs(latitude[:, None] - even).argmin(axis=0)
+    width, bottom = 360 / len(columns), even[0] - (even[1] - even[0]) / 2
+    left = longitude[columns[0]] - 1.5 * width
+    columns = np.concatenate([columns[-1:], columns, columns[:1]])  # no gap at 180 degrees
+    image = axis.imshow(
+        np.ma.masked_invalid(field[np.ix_(rows, columns)]),
+        origin="lower",
+        extent=(left, left + 360 + 2 * width, bottom, even[-1] + even[0] - bottom),
+        **colours,
+    )
+    axis.set(xlim=(-180, 180), ylim=(-90, 90), facecolor="0.75")
+    axis.set_xticks(range(-180, 181, 60), [_degrees(d, "WE") for d in range(-180, 181, 60)])
+    axis.set_yticks(range(-90, 91, 30), [_degrees(d, "SN") for d in range(-90, 91, 30)])
+    axis.tick_params(labelsize=9)
+    return image
+
+
+def _draw_bar(figure: Figure, where: str, image: Any, shown: _Doubles, label: str) -> None:  # noqa: ANN401
+    """Colour bar with an arrow at each end that some of the ``shown`` values go over."""
+    (low, high), (least, most) = image.get_clim(), _limits(shown, 0, 100)
+    over = ("neither", "min", "max", "both")[(least < low) + 2 * (most > high)]
+    bar = figure.colorbar(image, cax=_place(figure, where), orientation="horizontal", extend=over)
+    bar.set_label(_plain(label))
+    bar.ax.tick_params(labelsize=9)
+
+
+def _draw_spectra(
+    axis: Axes, truth: _Doubles, ours: _Doubles, grid: LatLonGrid, units: str
+) -> None:
+    error = ours - truth
+    there = np.isfinite(error)
+    mean = truth[there].mean() if there.any() else 0.0
+    most = 0.0
+    for (name, (colour, style)), field in zip(_LINES.items(), (truth, ours, error), strict=True):
+        fill = 0.0 if name == "error" else mean
+        power = spectrum(np.where(there, field, fill), grid)[1:]
+        most = max(most, float(power.max()))
+        shown = np.where(power > 0, power, np.nan)
+        axis.plot(np.arange(1, power.size + 1), shown, style, color=colour, label=name, lw=1.5)
+    axis.set(xscale="log", xlim=(1, power.size))
+    if most > 0:  # else there is nothing to take the logarithm of
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], 1e-16 * most))  # below is rounding
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel("spherical-harmonic degree")
+    square = f"{units if units.isalpha() else f'({units})'}\N{SUPERSCRIPT TWO}" if units else ""
+    axis.set_ylabel(_plain(_labelled("variance per degree", square)))
+    axis.set_title("Spectrum")
+    axis.tick_params(labelsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+
+
+def _limits(field: _Doubles, *percentiles: float) -> list[float]:
+    """Percentiles of the finite values; 0 where there are none."""
+    finite = field[np.isfinite(field)]
+    return [float(np.percentile(finite, p)) if finite.size else 0.0 for p in percentiles]
+
+
+def _degrees(value: int, sides: str) -> str:
+    return f"{abs(value)}\N{DEGREE SIGN}{sides[value > 0] if value % 180 else ''}"
+
+
+def _labelled(name: str, units: str) -> str:
+    return f"{name} ({units})" if name and units else name or units
+
+
+def _plain(text: str) -> str:
+    """``text`` without a meaning of its dollars to matplotlib."""
+    return text.replace("$", r"\$")

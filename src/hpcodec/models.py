@@ -1,0 +1,197 @@
+"""Pretrained models: a card (JSON) beside weights (safetensors); find, check, load.
+
+    name --find--> folder --read_card--> ModelCard --load_model--> Model --coder(device)--> network
+
+Only :meth:`Model.coder` imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from hpcodec.cards import CARD, ModelCard, read_card
+from hpcodec.entropy import TABLE_SHAPE, TOTAL, Tables
+from hpcodec.errors import ModelError, UsageError, nearest
+from hpcodec.fields import FieldSpec
+from hpcodec.grid import FINEST_LEVEL, cell_count
+
+if TYPE_CHECKING:
+    from hpcodec.stages.transform import Coder
+
+__all__ = [
+    "Model",
+    "choose_model",
+    "file_digest",
+    "find_models",
+    "load_model",
+]
+
+WEIGHTS, STATICS = "model.safetensors", "statics.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained model whose files match their card."""
+
+    card: ModelCard
+    folder: Path
+    tables: Tables = field(repr=False)
+
+    def coder(self, device: str = "cpu") -> Coder:
+        """Network and static fields on a torch device, made once for each device."""
+        return _coder(self.folder, self.card.weights, resolve_device(device))
+
+
+def resolve_device(device: str) -> str:
+    """Torch's name of a device; ``auto`` is a GPU where there is one.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(
+            f"expected a device that torch has here; got '{device}'. Use cpu or auto."
+        ) from error
+    return device
+
+
+def search_path() -> list[Path]:
+    """Folders of models: ``$HPCODEC_MODELS`` (as PATH), then those that came with hpcodec."""
+    own = Path(__file__).parent / "weights"
+    shipped = own if own.is_dir() else Path(__file__).parents[2] / "weights"
+    extra = os.environ.get("HPCODEC_MODELS", "")
+    return [*(Path(part) for part in extra.split(os.pathsep) if part), shipped]
+
+
+def find_models() -> dict[str, Path]:
+    """Name and folder of every model that has a card; the first of a name counts."""
+    found: dict[str, Path] = {}
+    for folder in search_path():
+        for card in sorted(folder.glob(f"*/{CARD}")):
+            found.setdefault(card.parent.name, card.parent)
+    return found
+
+
+@lru_cache(maxsize=8)
+def load_model(name: str, weights: str = "") -> Model:
+    """Model of a name, checked against its card.
+
+    Parameters
+    ----------
+    name : str
+        One that :func:`find_models` lists.
+    weights : str
+        Sha256 that the weights must have; empty for whatever the card says.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, its files are not those of its card, or other weights are asked
+        for.
+    """
+    models = find_models()
+    if name not in models:
+        wanted = f" (weights sha256 {weights[:16]}...)" if weights else ""
+        raise ModelError(f"unknown model '{name}'{wanted}. {nearest(name, models)}")
+    folder = models[name]
+    card = read_card(folder)
+    for path, digest in ((folder / WEIGHTS, card.weights), (statics_of(folder), card.statics)):
+        if not path.is_file() or file_digest(path) != digest:
+            raise ModelError(
+                f"expected {path} with sha256 {digest[:16]}..., as the model's card has it; got "
+                "another or none. Install the model again."
+            )
+    if weights not in ("", card.weights):
+        raise ModelError(
+            f"expected model '{name}' with weights {weights[:16]}...; the installed one has "
+            f"{card.weights[:16]}.... Install the hpcodec release that wrote the store."
+        )
+    return Model(card, folder, _read_tables(folder / WEIGHTS))
+
+
+def choose_model(spec: FieldSpec) -> str:
+    """Name of the model for a variable: one made for it, else the general one.
+
+    Raises
+    ------
+    ModelError
+        If no model is installed that takes it.
+    """
+    general = ""
+    for name, folder in find_models().items():
+        card = read_card(folder)
+        if card.serves_field(spec):
+            return name
+        if not card.serves:
+            general = general or name
+    if not general:
+        raise ModelError("expected an installed model; got none. Install hpcodec again.")
+    return general
+
+
+def file_digest(path: Path) -> str:
+    """Sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def statics_of(folder: Path) -> Path:
+    """File of the static fields for the model in ``folder``: its own, or the one shared."""
+    own = folder / STATICS
+    return own if own.exists() else folder.parent / STATICS
+
+
+def _read_tables(path: Path) -> Tables:
+    try:
+        with safe_open(path, "numpy") as file:
+            tables = np.asarray(file.get_tensor("tables"))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"expected entropy tables in {path}; got {error}.") from error
+    if (
+        tables.shape != TABLE_SHAPE
+        or tables.min() < 1
+        or (tables.sum(-1, dtype=int) != TOTAL).any()
+    ):
+        raise ModelError(f"expected entropy tables of shape {TABLE_SHAPE} in {path}; got others.")
+    return tables
+
+
+@lru_cache(maxsize=4)
+def _coder(folder: Path, weights: str, device: str) -> Coder:
+    import torch
+    from safetensors.torch import load_file
+
+    from hpcodec.networks.field_space import Architecture, FieldSpaceAutoencoder
+    from hpcodec.stages.transform import Coder, static_pyramid
+
+    card = read_card(folder)
+    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
+    try:
+        network = FieldSpaceAutoencoder(Architecture(**shape))
+        state = load_file(folder / WEIGHTS)
+        network.load_state_dict({name: state[name] for name in network.state_dict()})
+    except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"expected the weights of {folder.name}; got {error}.") from error
+    with safe_open(statics_of(folder), "numpy") as file:
+        orography, land = (np.asarray(file.get_tensor(name)) for name in ("orography", "land"))
+    if orography.size != cell_count(FINEST_LEVEL):
+        raise ModelError(f"expected static fields of level {FINEST_LEVEL}; got others.")
+    network.eval().requires_grad_(False).to(torch.device(device))
+    pyramid = static_pyramid(orography, land)
+    return Coder(network, {level: part.to(device) for level, part in pyramid.items()})

@@ -1,0 +1,83 @@
+"""A stage of field-space attention on one level of a face.
+
+fields (n, inputs, side, side) -> tokens of 2 x 2 cells -> blocks -> fields (n, outputs, side, side)
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpcodec.networks.attention import SHIFT, FieldSpaceBlock
+
+__all__ = ["FieldSpaceStage", "local"]
+
+
+class FieldSpaceStage(nn.Module):
+    """From fields on one level, a few fields on the same level, by field-space attention.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Fields in and out.
+    width, heads, expansion, blocks, condition : int
+        See :class:`FieldSpaceBlock`.
+
+    Notes
+    -----
+    A token is a cell one level coarser: it holds its four cells of every input field and, by
+    token overlap, two rings of cells around them.
+    """
+
+    _OVERLAP = 2
+    _LOCAL = 2
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int,
+        heads: int,
+        expansion: int,
+        blocks: int,
+        condition: int,
+    ) -> None:
+        super().__init__()
+        self.halo = 2 * SHIFT * blocks + self._OVERLAP
+        self.tokenise = nn.Conv2d(inputs, width, 2 + 2 * self._OVERLAP, stride=2)
+        self.blocks = nn.ModuleList(
+            FieldSpaceBlock(width, heads, expansion, condition) for _ in range(blocks)
+        )
+        self.detokenise = nn.Linear(width, 4 * outputs)
+        # Near-linear from the start: what needs no context is learned in a few steps.
+        self.linear = nn.Conv2d(1, outputs, 5, bias=False)
+        for gate in (self.detokenise.weight, self.detokenise.bias, self.linear.weight):
+            nn.init.zeros_(gate)
+
+    def forward(self, fields: Tensor, condition: Tensor) -> Tensor:
+        """Output fields ``(n, outputs, side, side)``.
+
+        Parameters
+        ----------
+        fields : Tensor
+            ``(n, inputs, side + 2 * halo, side + 2 * halo)``.
+        condition : Tensor
+            ``(n, condition)``.
+        """
+        tokens = self.tokenise(fields).permute(0, 2, 3, 1)
+        for block in self.blocks:
+            tokens = block(tokens, condition)
+        cells = self.detokenise(functional.gelu(tokens)).permute(0, 3, 1, 2)
+        inset = self.halo - 2
+        return functional.pixel_shuffle(cells, 2) + self.linear(
+            fields[:, :1, inset:-inset, inset:-inset]
+        )
+
+
+def local(field: Tensor) -> Tensor:
+    """A field minus its mean over 5 x 5 cells: what a network can generalise from.
+
+    ``(n, 1, side + 4, side + 4)`` to ``(n, 1, side, side)``.
+    """
+    return field[..., 2:-2, 2:-2] - functional.avg_pool2d(field, 5, 1)

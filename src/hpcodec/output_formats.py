@@ -1,0 +1,308 @@
+"""How a dataset is written in NetCDF-4 and in zarr v3, step by step.
+
+    skeleton, variables --fill--> all but the fields;  name, start, values --write--> fields
+
+What is carried goes through the libraries directly: xarray would re-encode it on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+from xarray.backends.locks import HDF5_LOCK
+from xarray.backends.zarr import FillValueCoder
+
+from hpcodec.errors import OutputError
+
+__all__ = [
+    "NetcdfOutput",
+    "Output",
+    "OutputVariable",
+    "ZarrOutput",
+    "hyperslabs",
+    "json_value",
+    "reported",
+]
+
+_ZARR_CHUNK = 8 * 2**20  # bytes of several small fields that may share one zarr chunk
+_BLOCK = 64 * 2**20  # bytes of a carried variable that are held at a time
+
+
+@dataclass(frozen=True)
+class OutputVariable:
+    """A variable that is written step by step.
+
+    Parameters
+    ----------
+    name, dtype : str
+        Variable name, and numpy name of the stored type.
+    dims, shape : tuple
+        Names and sizes of the dimensions: the leading ones first, then the horizontal ones.
+    attributes, leading
+        As they are stored; how many of ``dims`` are leading.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    leading: int = 1
+
+
+class Output(ABC):
+    """A dataset being written; made by :func:`create_output`."""
+
+    def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
+        self._path, self._target = path, target  # where it is written, and what it will be
+        self._variables = {variable.name: variable for variable in variables}
+
+    def write(self, name: str, start: int, values: npt.NDArray[Any]) -> None:
+        """Store ``values`` at flattened leading index ``start``.
+
+        Parameters
+        ----------
+        name : str
+            One of the variables given to :func:`create_output`.
+        start : int
+            Index of the first field in the flattened leading axes (C order).
+        values : ndarray
+            ``(k, *horizontal shape)``.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written.
+        """
+        variable = self._variables[name]
+        leading, horizontal = variable.shape[: variable.leading], variable.shape[variable.leading :]
+        assert values.shape[1:] == horizontal, (values.shape, horizontal)
+        assert 0 <= start <= start + len(values) <= prod(leading), (start, len(values), leading)
+        done = 0
+        with reported(self._target):
+            for slab in hyperslabs(leading, start, start + len(values)):
+                block = tuple(part.stop - part.start for part in slab)
+                part = values[done : done + prod(block)].reshape(*block, *horizontal)
+                self._store(name, slab, part)
+                done += prod(block)
+
+    def fill(self, skeleton: xr.Dataset) -> None:
+        """Store all that is carried, and create the variables to be written."""
+        dims = {str(dim): size for dim, size in skeleton.sizes.items()}
+        for variable in self._variables.values():
+            new = dict(zip(variable.dims, variable.shape, strict=True))
+            assert all(dims.get(dim, size) == size for dim, size in new.items()), (dims, new)
+            dims |= new
+        attributes = dict(skeleton.attrs)
+        # Not in each variable's "coordinates": as a scalar of the group, crs goes with all.
+        loose = [str(n) for n in skeleton.coords if n not in skeleton.dims]
+        if words := dict.fromkeys([*str(attributes.get("coordinates", "")).split(), *loose]):
+            attributes["coordinates"] = " ".join(words)
+        unlimited = set(skeleton.encoding.get("unlimited_dims", ()))
+        self._begin({d: None if d in unlimited else n for d, n in dims.items()}, attributes)
+        for key, carried in skeleton.variables.items():
+            name, stored = str(key), _storable(carried)
+            like = (tuple(map(str, stored.dims)), stored.shape, stored.dtype.str, stored.attrs)
+            self._create(OutputVariable(name, *like, leading=-1))
+            rows = stored.shape[:1]  # none in a scalar
+            block = max(1, _BLOCK * prod(rows) // max(1, stored.nbytes))
+            for row in range(0, prod(rows), block):
+                part = tuple(slice(row, min(row + block, size)) for size in rows)
+                self._store(name, part, stored[part].to_numpy())
+        for variable in self._variables.values():
+            self._create(variable)
+
+    @abstractmethod
+    def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
+        """Create dimensions (None: unlimited) and the attributes of the dataset."""
+
+    @abstractmethod
+    def _create(self, variable: OutputVariable) -> None:
+        """Create a variable; ``leading`` is -1 for a carried one."""
+
+    @abstractmethod
+    def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
+        """Store values, ``index`` being of the first dimensions."""
+
+    def close(self) -> None:  # noqa: B027  (nothing to finish in zarr: a chunk is a file)
+        """Finish the file; a second call does nothing."""
+
+
+class NetcdfOutput(Output):
+    """NetCDF-4: one field is one chunk."""
+
+    def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
+        super().__init__(path, target, variables)
+        with HDF5_LOCK:  # the HDF5 library is not thread-safe, and xarray may be reading with it
+            self._file = netCDF4.Dataset(path, "w", format="NETCDF4", clobber=False)
+
+    def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
+        with HDF5_LOCK:
+            for dim, size in dims.items():
+                self._file.createDimension(dim, size)
+            self._file.setncatts({k: _netcdf_value(v) for k, v in attributes.items()})
+
+    def _create(self, variable: OutputVariable) -> None:
+        dtype = np.dtype(variable.dtype)
+        attributes = {k: _netcdf_value(v) for k, v in variable.attributes.items()}
+        fill = attributes.pop("_FillValue", None)
+        options: dict[str, Any] = {"endian": {">": "big"}.get(dtype.byteorder, "native")}
+        if variable.leading >= 0:
+            horizontal = variable.shape[variable.leading :]
+            options |= {
+                "zlib": True,
+                "complevel": 1,
+                "shuffle": True,
+                "chunksizes": (1,) * variable.leading + horizontal,
+            }
+        if fill is not None and dtype.kind != "O":
+            options["fill_value"] = np.asarray(fill).astype(dtype)[()]
+        with HDF5_LOCK:
+            created = self._file.createVariable(
+                variable.name, str if dtype.kind == "O" else dtype, variable.dims, **options
+            )
+            created.set_auto_maskandscale(False)
+            created.set_auto_chartostring(False)
+            created.setncatts(attributes)
+
+    def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
+        with HDF5_LOCK:
+            self._file.variables[name][(*index, ...)] = values
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        with HDF5_LOCK:
+            if self._file.isopen():
+                self._file.close()
+
+
+class ZarrOutput(Output):
+    """zarr v3: a chunk is one field, or several small ones."""
+
+    def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
+        plain = {k: json_value(v) for k, v in attributes.items()}
+        self._group = zarr.open_group(self._path, mode="w-", zarr_format=3, attributes=plain)
+
+    def _create(self, variable: OutputVariable) -> None:
+        dtype = np.dtype(variable.dtype)
+        attributes = {k: json_value(v) for k, v in variable.attributes.items()}
+        fill = attributes.pop("_FillValue", None)
+        if fill is not None and dtype.kind == "O":
+            attributes["_FillValue"] = str(fill)
+        elif fill is not None and dtype.kind != "S":  # xarray cannot read that of characters
+            # As xarray spells it in zarr v3, where JSON has no NaN.
+            attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
+        itemsize = max(1, dtype.itemsize)
+        ours = dtype.kind == "f" and variable.leading >= 0
+        options: Any = {"fill_value": np.nan} if ours else {}
+        chunks = [max(1, size) for size in variable.shape]
+        if variable.leading > 0:
+            field_bytes = max(1, prod(variable.shape[variable.leading :]) * itemsize)
+            chunks[: variable.leading - 1] = [1] * (variable.leading - 1)
+            last = variable.leading - 1
+            chunks[last] = max(1, min(chunks[last], _ZARR_CHUNK // field_bytes))
+        elif chunks:
+            chunks[0] = max(1, min(chunks[0], _BLOCK * chunks[0] // (prod(chunks) * itemsize)))
+        self._group.create_array(
+            variable.name,
+            shape=variable.shape,
+            dtype=str if dtype.kind == "O" else dtype,
+            chunks=tuple(chunks),
+            **options,
+            attributes=attributes,
+            dimension_names=variable.dims,
+        )
+
+    def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
+        array: Any = self._group[name]
+        array[(*index, ...)] = values
+
+
+def hyperslabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[slice, ...]]:
+    """Blocks that cover ``start`` to ``stop`` of the flattened ``shape``, in order (C).
+
+    Examples
+    --------
+    >>> [[(s.start, s.stop) for s in slab] for slab in hyperslabs((3, 4), 3, 9)]
+    [[(0, 1), (3, 4)], [(1, 2), (0, 4)], [(2, 3), (0, 1)]]
+    """
+    if start >= stop:
+        return
+    if len(shape) <= 1:
+        yield tuple(slice(start, stop) for _ in shape)
+        return
+    inner = prod(shape[1:])
+    while start < stop:
+        row, first = divmod(start, inner)
+        if first or stop - start < inner:  # part of a row
+            last = min(stop - row * inner, inner)
+            for rest in hyperslabs(shape[1:], first, last):
+                yield slice(row, row + 1), *rest
+            start = row * inner + last
+        else:
+            yield slice(row, stop // inner), *(slice(0, size) for size in shape[1:])
+            start = stop // inner * inner
+
+
+def _storable(variable: xr.Variable) -> xr.Variable:
+    """``variable`` as both formats can hold it; numbers and characters are untouched."""
+    kind, size = variable.dtype.kind, variable.dtype.itemsize
+    if kind in "mM":
+        return xr.conventions.encode_cf_variable(variable)
+    if kind == "b":
+        marked = {**variable.attrs, "dtype": "bool"}  # as xarray marks and reads it
+        return xr.Variable(variable.dims, variable.to_numpy().astype("i1"), marked)
+    if kind in "UTO" or (kind == "S" and size > 1):
+        raw = variable.to_numpy()
+        text = (raw.astype(str) if kind == "S" else raw).astype(object)
+        return xr.Variable(variable.dims, text, variable.attrs)
+    if kind == "f" and size == 2:
+        return variable.astype("f4", keep_attrs=True)
+    return variable
+
+
+def _netcdf_value(value: Any) -> Any:  # noqa: ANN401  (attributes are of any type)
+    if value is None or isinstance(value, bool | dict):
+        return json.dumps(value)
+    return value
+
+
+def json_value(value: Any) -> Any:  # noqa: ANN401
+    """An attribute's value as zarr's JSON holds it."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+@contextlib.contextmanager
+def reported(target: Path) -> Iterator[None]:
+    """Turn what the libraries raise into one line; let no warning of theirs out."""
+    try:
+        with warnings.catch_warnings():
+            # Data types that zarr v3's specification has not settled: our own reader has them.
+            warnings.simplefilter("ignore")
+            yield
+    except (OutputError, AssertionError):
+        raise
+    except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(target.parent).free < _ZARR_CHUNK:
+                reason += " (the disk is full)"
+        raise OutputError(
+            f"expected to write '{target}'; got: {reason}. Check the folder, its rights and space."
+        ) from error

@@ -1,0 +1,137 @@
+"""How a store is written: a zarr group whose fields are arrays of payloads.
+
+skeleton, codings --create_store--> StoreOutput.add, .put, ..., .finish
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import xarray as xr
+import zarr
+
+from hpcodec.errors import OutputError, UsageError
+from hpcodec.fields import Coding
+from hpcodec.output import OutputVariable, create_output
+from hpcodec.output_formats import ZarrOutput, json_value
+from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, folder_size
+
+__all__ = ["StoreOutput", "create_store"]
+
+
+class StoreOutput(ZarrOutput):
+    """A store being written; made by :func:`create_store`."""
+
+    def add(self, variable: OutputVariable, coding: Coding) -> None:
+        """Create the array of a compressed variable, or replace it by one of another coding.
+
+        Parameters
+        ----------
+        variable : OutputVariable
+            Its shape: leading axes, then rows and columns of the coding's grid.
+        coding : Coding
+            Of its payloads.
+        """
+        self._variables[variable.name] = variable
+        self._group.create_array(
+            variable.name,
+            shape=variable.shape,
+            dtype="float32",
+            chunks=(1,) * variable.leading + variable.shape[variable.leading :],
+            serializer={"name": CODEC, "configuration": coding.to_dict()},
+            compressors=None,
+            fill_value=float("nan"),
+            attributes={k: json_value(v) for k, v in variable.attributes.items()},
+            dimension_names=variable.dims,
+            overwrite=True,
+        )
+
+    def put(self, name: str, step: int, payload: bytes) -> None:
+        """Store the payload of the field at flattened leading index ``step``.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = self._path / name / chunk_key(self._variables[name].shape, step)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(payload)
+        except OSError as error:
+            raise OutputError(
+                f"expected to write '{self._target}'; got: {error.strerror}. "
+                "Check the folder, its rights and space."
+            ) from error
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Write the attribute that makes it a store, and drop what zarr's JSON can do without."""
+        self._group.attrs[ATTRIBUTE] = dict(record)
+        self.shrink()
+
+    def shrink(self) -> None:
+        """Rewrite the metadata without white space and empty optional keys."""
+        for path in self._path.rglob("zarr.json"):
+            data = json.loads(path.read_text("utf-8"))
+            plain = {k: v for k, v in data.items() if v not in ([], {})}
+            if plain.get("chunk_key_encoding", {}).get("name") == "default":
+                plain["chunk_key_encoding"] = {"name": "default"}
+            kept = data if "shape" in data and data["shape"] == [] else plain
+            path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return folder_size(self._path)
+
+    def _create(self, variable: OutputVariable) -> None:
+        # A linear coordinate shrinks to little only if whole groups of eight are shuffled by bits.
+        super()._create(variable)
+        array: Any = self._group[variable.name]
+        if len(variable.shape) != 1 or array.dtype.kind not in "fiu":
+            return
+        metadata = array.metadata.to_dict()
+        itemsize = array.dtype.itemsize
+        self._group.create_array(
+            variable.name,
+            shape=variable.shape,
+            dtype=array.dtype,
+            chunks=tuple(-(-n // 8) * 8 for n in array.chunks),
+            compressors=zarr.codecs.BloscCodec(
+                typesize=itemsize, cname="zstd", clevel=9, shuffle="bitshuffle"
+            )
+            if variable.shape[0] > 8
+            else None,
+            attributes=metadata["attributes"],
+            dimension_names=variable.dims,
+            overwrite=True,
+        )
+
+
+@contextmanager
+def create_store(path: str, skeleton: xr.Dataset, *, overwrite: bool) -> Iterator[StoreOutput]:
+    """Open a store for writing; it appears under its name only when the block ends well.
+
+    Parameters
+    ----------
+    path : str
+        Local, ending in ``.zarr``.
+    skeleton : xr.Dataset
+        Raw dataset of all but the compressed variables.
+    overwrite : bool
+        Replace an existing store, at the end.
+
+    Raises
+    ------
+    UsageError
+        If the path has another suffix.
+    OutputError
+        If the target exists and ``overwrite`` is false, or it cannot be written.
+    """
+    if not path.endswith(".zarr"):
+        raise UsageError(f"expected a store's path to end in .zarr; got '{path}'.")
+    with create_output(path, skeleton, (), overwrite, StoreOutput) as output:
+        yield output

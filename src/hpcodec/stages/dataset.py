@@ -1,0 +1,269 @@
+"""Open NetCDF and zarr datasets, and write them.
+
+    path        --open_source-->   raw dataset, lazy     --find_fields--> FieldSpec, ...
+    FieldSpec   --read_steps-->    (steps, rows, columns) float32, missing values NaN
+    skeleton + OutputVariable, ... --create_output-->    Output.write(name, start, values)
+
+Everything stays raw (undecoded) except the fields themselves, so that what is not a field
+reaches the output as it was.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from hpcodec.conventions import decoded, degrees, horizontal_axis, supporting, unsuitable
+from hpcodec.errors import FormatError, GridError, UsageError, nearest
+from hpcodec.fields import FieldSpec
+from hpcodec.grid import LatLonGrid
+from hpcodec.output import Output, OutputVariable, create_output
+from hpcodec.output_formats import hyperslabs
+
+__all__ = [
+    "Output",
+    "OutputVariable",
+    "carried",
+    "create_output",
+    "find_fields",
+    "open_source",
+    "read_steps",
+]
+
+_ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
+
+
+def open_source(path: str, *, store: bool = False) -> xr.Dataset:
+    """Dataset at ``path``, lazy and raw (``decode_cf=False``).
+
+    Parameters
+    ----------
+    path : str
+        NetCDF-3, NetCDF-4 or zarr v2 or v3 (a folder or a ``.zip``), local or any fsspec URL.
+        NetCDF behind a URL is copied to a temporary file first.
+    store : bool
+        Whether an hpcodec store may be opened, too.
+
+    Raises
+    ------
+    FormatError
+        If there is nothing, nothing readable, no dataset, or an hpcodec store.
+    """
+    with warnings.catch_warnings():
+        # About consolidated metadata and data types that zarr's specification has not settled.
+        warnings.simplefilter("ignore")
+        try:
+            engine, target = _recognise(path)
+            dataset = xr.open_dataset(
+                target,
+                engine=engine,
+                decode_cf=False,
+                cache=False,
+                chunks=None,
+                backend_kwargs={"consolidated": None} if engine == "zarr" else None,
+            )
+        except FormatError:
+            raise
+        except Exception as error:  # every file system behind fsspec raises its own kinds
+            raise FormatError(
+                f"expected a readable NetCDF or zarr dataset; got '{path}' "
+                f"({type(error).__name__}: {_one_line(error)}). Check the path and the file."
+            ) from error
+    if engine == "zarr" and "hpcodec" in dataset.attrs and not store:
+        dataset.close()
+        raise FormatError(
+            f"expected a NetCDF or zarr dataset; got '{path}', which is an hpcodec store. "
+            "Use: hpcodec decompress."
+        )
+    return dataset
+
+
+def find_fields(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[FieldSpec, ...]:
+    """Variables of a raw dataset that are fields on a global latitude-longitude grid.
+
+    Parameters
+    ----------
+    ds : xr.Dataset
+        From :func:`open_source`.
+    names : sequence of str, optional
+        Only these, in this order; otherwise all, in the dataset's order.
+
+    Raises
+    ------
+    UsageError
+        If the dataset has no variable of a given name.
+    GridError
+        If a named variable is not such a field, or if there is none at all.
+    """
+    roles = supporting(ds)
+    found: list[FieldSpec] = []
+    refused: list[str] = []
+    for name in dict.fromkeys(map(str, ds.variables) if names is None else names):
+        if name not in ds.variables:
+            known = nearest(name, map(str, ds.data_vars))
+            raise UsageError(f"expected a variable of the dataset; got '{name}'. {known}")
+        if name in ds.dims or (names is None and name in roles):
+            reason = f"it is {roles.get(name, 'a coordinate')}"
+        else:
+            try:
+                found.append(_spec(ds, name))
+                continue
+            except GridError as error:
+                reason = str(error).rstrip(".")
+        if names is not None:
+            raise GridError(f"'{name}' cannot be compressed: {reason}.")
+        if name not in ds.dims and name not in roles:
+            refused.append(f"'{name}': {reason}")
+    if not found:
+        listed = "; ".join(refused[:8]) + ("; ..." if len(refused) > 8 else "")
+        raise GridError(
+            "expected fields on a global latitude-longitude grid; got none "
+            f"({listed or 'the dataset has no variables but coordinates'}). "
+            "Give a dataset with such a variable."
+        )
+    return tuple(found)
+
+
+def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[np.float32]:
+    """Fields ``start`` to ``stop`` of the flattened leading axes, and nothing else of the file.
+
+    Returns
+    -------
+    ndarray
+        ``(stop - start, rows, columns)``, float32, in the variable's units and the grid's own
+        order, missing values NaN.
+
+    Raises
+    ------
+    FormatError
+        If the data cannot be read.
+    """
+    assert 0 <= start <= stop <= spec.steps, (start, stop, spec.steps)
+    variable = ds.variables[spec.name]
+    order = (*(name for name, _ in spec.leading), spec.latitude, spec.longitude)
+    result = np.empty((stop - start, *spec.grid.shape), dtype=np.float32)
+    done = 0
+    for slab in hyperslabs(spec.leading_shape, start, stop):
+        part = variable.isel(dict(zip(order, slab, strict=False)))
+        try:
+            raw = part.transpose(*order).to_numpy()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise FormatError(
+                f"expected readable data; got an error in '{spec.name}', step {start + done} "
+                f"({_one_line(error)}). The file is damaged or gone."
+            ) from error
+        values = decoded(raw, variable.attrs).reshape(-1, *spec.grid.shape)
+        with np.errstate(over="ignore", invalid="ignore"):
+            result[done : done + len(values)] = values
+        done += len(values)
+    return result
+
+
+def carried(
+    ds: xr.Dataset, specs: Sequence[FieldSpec], *, drop_horizontal: bool = False
+) -> xr.Dataset:
+    """``ds`` without the fields: everything that goes to the output as it is.
+
+    With ``drop_horizontal`` also without every variable that uses a horizontal dimension of a
+    field: for output on another grid.
+    """
+    gone = {spec.name for spec in specs}
+    if drop_horizontal:
+        axes = {axis for spec in specs for axis in (spec.latitude, spec.longitude)}
+        gone |= {str(n) for n, v in ds.variables.items() if axes & set(map(str, v.dims))}
+    result = ds.drop_vars(sorted(gone))
+    result.encoding = dict(ds.encoding)
+    return result
+
+
+def _recognise(path: str) -> tuple[str, Any]:
+    """Choose the xarray engine that reads ``path``, and what to hand it."""
+    files, inner = fsspec.url_to_fs(path)
+    local = "local" in np.atleast_1d(files.protocol)
+    if any(files.exists(f"{inner.rstrip('/')}/{name}") for name in _ZARR_GROUPS):
+        return "zarr", inner if local else path
+    if not files.exists(inner):
+        raise FormatError(f"expected a dataset; '{path}' does not exist. Check the path.")
+    if not files.isfile(inner):
+        raise FormatError(
+            f"expected a NetCDF file or a zarr group; got '{path}', a folder without "
+            f"{' or '.join(_ZARR_GROUPS[:2])}. Give the folder of the zarr group itself."
+        )
+    with files.open(inner, "rb") as stream:
+        head = stream.read(8)
+    if head[:4] == b"PK\x03\x04":
+        return "zarr", f"zip://::{inner if local else path}"
+    if head[:4] in {b"CDF\x01", b"CDF\x02", b"CDF\x05"} or head == b"\x89HDF\r\n\x1a\n":
+        # The NetCDF library reads files, not streams: a remote file is copied, not held.
+        return "netcdf4", inner if local else fsspec.open_local(f"simplecache::{path}")
+    hint = "Convert GRIB to NetCDF first (cfgrib)." if head[:4] == b"GRIB" else "Check the path."
+    raise FormatError(
+        f"expected NetCDF or zarr; got '{path}', a file that begins with {head!r}. {hint}"
+    )
+
+
+def _spec(ds: xr.Dataset, name: str) -> FieldSpec:
+    """Describe the field in variable ``name``; GridError with the reason where it is none."""
+    variable = ds.variables[name]
+    if reason := unsuitable(variable.dtype, variable.attrs):
+        raise GridError(reason)
+    latitude, longitude = (_axis(ds, name, kind) for kind in ("latitude", "longitude"))
+    if latitude[0] == longitude[0]:
+        raise GridError(
+            f"its latitude and longitude share the dimension '{latitude[0]}': an unstructured "
+            "or reduced grid; remap it to a regular grid first"
+        )
+    grid = LatLonGrid.from_coordinates(latitude[1], longitude[1])
+    horizontal = {latitude[0], longitude[0]}
+    leading = tuple((str(d), n) for d, n in variable.sizes.items() if d not in horizontal)
+    if empty := [dim for dim, size in leading if size == 0]:
+        raise GridError(f"its dimension '{empty[0]}' has no steps")
+    return FieldSpec(
+        name=name,
+        grid=grid,
+        leading=leading,
+        latitude=latitude[0],
+        longitude=longitude[0],
+        standard_name=str(variable.attrs.get("standard_name", "")),
+        long_name=str(variable.attrs.get("long_name", "")),
+        units=str(variable.attrs.get("units", "")),
+    )
+
+
+def _axis(ds: xr.Dataset, name: str, kind: str) -> tuple[str, npt.NDArray[np.float64]]:
+    """Dimension of variable ``name`` along latitude or longitude, and its degrees."""
+    dims = [str(dim) for dim in ds.variables[name].dims]
+    over = {
+        str(other): variable
+        for other, variable in ds.variables.items()
+        if variable.dims
+        and set(variable.dims) <= set(dims)
+        and variable.dtype.kind in "fiu"
+        and other != name
+        and horizontal_axis(str(other), variable.attrs) == kind
+    }
+    flat = {other: variable for other, variable in over.items() if variable.ndim == 1}
+    # A dimension's own coordinate goes before others along it (a staggered grid's, say).
+    best = {str(v.dims[0]): v for _, v in sorted(flat.items(), key=lambda i: i[0] in ds.dims)}
+    if len(best) == 1:
+        ((dim, variable),) = best.items()
+        return dim, degrees(variable.to_numpy(), variable.attrs)
+    if best:
+        raise GridError(f"it has several axes of {kind}: {', '.join(sorted(best))}")
+    if over:
+        other, variable = next(iter(over.items()))
+        raise GridError(
+            f"its {kind} '{other}' has {variable.ndim} dimensions: a curvilinear grid; "
+            "remap it to a regular grid first"
+        )
+    raise GridError(f"none of its dimensions ({', '.join(dims) or 'it has none'}) is a {kind}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

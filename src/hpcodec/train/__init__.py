@@ -1,0 +1,1 @@
+"""Training: reading fields, the loop, the losses."""

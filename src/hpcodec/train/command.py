@@ -1,0 +1,121 @@
+"""``hpcodec train``: prepare the fields, train with a progress display, publish the model."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hpcodec.errors import ModelError
+from hpcodec.models import STATICS, WEIGHTS, find_models, resolve_device, search_path
+from hpcodec.train.config import TrainConfig, read_config
+from hpcodec.train.loop import Run
+from hpcodec.train.prepare import prepare
+from hpcodec.train.publish import publish
+from hpcodec.train.run import open_run
+from hpcodec.train.statics import make_statics
+
+__all__ = ["run_training"]
+
+# Losses are shown as means over the last this many steps.
+_SHOWN = 20
+
+
+def run_training(
+    config_path: Path,
+    data: Path,
+    folder: Path,
+    *,
+    prepared: Path,
+    resume: bool,
+    publish_to: Path | None,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Run one training from its configuration to the published model.
+
+    Parameters
+    ----------
+    config_path : Path
+        TOML file; see :class:`hpcodec.train.config.TrainConfig`.
+    data : Path
+        Folder that the configuration's patterns are below.
+    folder, prepared : Path
+        For checkpoints and metrics; for remapped fields.
+    resume : bool
+        Go on from the checkpoint in ``folder``.
+    publish_to : Path, optional
+        Folder of the model to write at the end.
+    device : str
+        Torch device, or ``auto``.
+    quiet : bool
+        No progress on stderr.
+    """
+    config = read_config(config_path)
+    console = Console(stderr=True, quiet=quiet)
+    if not (prepared / "index.json").exists():
+        console.print(f"preparing the fields of {data} in {prepared}")
+        prepare(data, (*config.train, *config.validation), prepared)
+    statics = _statics(data, console)
+    run = open_run(
+        config,
+        prepared,
+        statics,
+        folder,
+        device=resolve_device(device),
+        resume=resume,
+        start=None if resume else _start(config),
+    )
+    _train(run, console)
+    if publish_to is not None:
+        publish(config, prepared, statics, folder, publish_to, console.print)
+        print(publish_to)  # noqa: T201  (the result of the command)
+
+
+def _statics(data: Path, console: Console) -> Path:
+    """File of the static fields: the one shipped, or made from ``data`` where none is."""
+    for folder in search_path():
+        if (folder / STATICS).exists():
+            return folder / STATICS
+    target = Path(tempfile.mkdtemp()) / STATICS
+    console.print(f"making static fields in {target}")
+    found = {name: next((data / "static").glob(f"{name}*.nc")) for name in ("zs", "lsm")}
+    make_statics(found["zs"], found["lsm"], target)
+    return target
+
+
+def _start(config: TrainConfig) -> Path | None:
+    if not config.start:
+        return None
+    models = find_models()
+    if config.start not in models:
+        raise ModelError(f"expected model '{config.start}' to start from; it is not installed.")
+    return models[config.start] / WEIGHTS
+
+
+def _train(run: Run, console: Console) -> None:
+    """Advance a run to its end, telling loss, validation errors and time left."""
+    columns = (
+        TextColumn("train {task.fields[loss]}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    hidden = console.quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=console, disable=hidden) as progress:
+        task = progress.add_task("", total=run.config.steps, completed=run.step, loss="")
+        for report in run:
+            if report.step % _SHOWN == 0:
+                loss = f"loss {float(report.loss):.3f}"
+                progress.update(task, completed=report.step, loss=loss)
+            if report.scores:
+                lines = ", ".join(
+                    f"{s.name.split()[0]} {s.rmse:.3g} in {s.size:,}"
+                    for s in report.scores
+                    if s.bottleneck == run.network.architecture.level
+                )
+                console.print(f"step {report.step}: validation RMSE in bytes: {lines}")

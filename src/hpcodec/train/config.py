@@ -1,0 +1,94 @@
+"""What a training run is: one TOML file, one frozen dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hpcodec.errors import UsageError, nearest
+from hpcodec.networks.field_space import Architecture
+
+__all__ = ["TrainConfig", "read_config"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Configuration of one training run.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    description : str
+        One sentence for the model card.
+    train, validation : tuple of str
+        Patterns of the files to read below the data folder.
+    credits : tuple of str
+        Sentences that name the producers of the data, for the model card.
+    serves : tuple of dict
+        Variables that the model is meant for, as in its card; empty for any.
+    augment : bool
+        Whether to draw random signs and amplitudes and mix fields of different variables.
+    start : str
+        Name of a shipped model whose weights to start from; empty for none.
+    steps, batch, rate, seed
+        Optimiser steps, faces in a batch, largest learning rate, seed of everything random.
+    log2_step : tuple of float
+        Range of the logarithm of the quantisation steps drawn, normalised units.
+    bottlenecks : tuple of int
+        Bottleneck levels drawn, as often as they are named.
+    validate_every : int
+        Optimiser steps between validations and checkpoints.
+    architecture : Architecture
+        Of the network.
+    """
+
+    name: str
+    description: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    credits: tuple[str, ...] = ()
+    serves: tuple[dict[str, Any], ...] = ()
+    augment: bool = True
+    start: str = ""
+    steps: int = 10_000
+    batch: int = 24
+    rate: float = 1e-3
+    seed: int = 0
+    log2_step: tuple[float, float] = (-4.0, 4.0)
+    bottlenecks: tuple[int, ...] = (3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8)
+    validate_every: int = 1000
+    architecture: Architecture = field(default_factory=Architecture)
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Configuration in a TOML file whose keys are the fields of :class:`TrainConfig`.
+
+    Raises
+    ------
+    UsageError
+        If the file is not TOML, lacks a key, or has an unknown one, or a value of another type.
+    """
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected a training configuration in {path}; got {error}.") from error
+    shape = data.pop("architecture", {})
+    return _build(TrainConfig, data | {"architecture": _build(Architecture, shape, path)}, path)
+
+
+def _build(kind: type[T], data: dict[str, Any], path: Path) -> T:
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            raise UsageError(f"{path}: unknown key '{key}'. {nearest(key, known)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"{path}: {error}.") from error

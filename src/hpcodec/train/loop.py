@@ -1,0 +1,173 @@
+"""The training loop: draw, code, step; validate and checkpoint now and then.
+
+Every step draws from its own seed, so a run that stops and resumes goes on as if it had not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpcodec.grid import BASE_LEVEL
+from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting, split
+from hpcodec.train.config import TrainConfig
+from hpcodec.train.evaluate import Score, ValidationField, evaluate
+from hpcodec.train.fields import TrainingFields
+from hpcodec.train.step import Backward
+
+__all__ = ["Report", "Run", "measure_spread"]
+
+_WARM_UP = 200
+_CLIP = 1.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run tells after a step; ``scores`` only after a validation.
+
+    The losses are scalar tensors, so that a device need not wait for every one to be read.
+    """
+
+    step: int
+    loss: Tensor
+    rate: Tensor
+    error: Tensor
+    scores: tuple[Score, ...] = ()
+
+
+class Run:
+    """One training run.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What to train.
+    network : FieldSpaceAutoencoder
+        To be trained in place, on its device.
+    fields : TrainingFields
+        What to draw from.
+    validation : sequence of ValidationField
+        What to validate on.
+    statics : dict of int to Tensor
+        Static fields of whole spheres for validation, on the network's device.
+    folder : Path
+        For the checkpoint and the metrics file.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: FieldSpaceAutoencoder,
+        fields: TrainingFields,
+        validation: Sequence[ValidationField],
+        statics: dict[int, Tensor],
+        folder: Path,
+    ) -> None:
+        self.config, self.network, self.fields = config, network, fields
+        self.validation, self.statics, self.folder = validation, statics, folder
+        self.device = network.spread.device
+        self.backward = Backward(network)
+        self.step = 0
+        self.best = math.inf
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """File of the latest checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def best_weights(self) -> Path:
+        """File of the weights that did best on the validation fields."""
+        return self.folder / "best.pt"
+
+    def resume(self) -> None:
+        """Go on from the checkpoint of an earlier run with the same configuration."""
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best = state["step"], state["best"]
+
+    def __iter__(self) -> Iterator[Report]:
+        """Train to the configured number of steps, a report for each."""
+        while self.step < self.config.steps:
+            report = self._advance()
+            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
+                report = self._validate(report)
+            yield report
+
+    def _advance(self) -> Report:
+        config, network = self.config, self.network
+        rng = np.random.default_rng([config.seed, self.step])
+        batch = self.fields.draw(rng, config.batch)
+        torch.manual_seed(int(rng.integers(2**62)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate * self._schedule()
+        low, high = config.log2_step
+        setting = Setting(
+            variable=batch.variable,
+            step=torch.from_numpy(2 ** rng.uniform(low, high, config.batch)).to(
+                self.device, torch.float32
+            ),
+            bottleneck=min(int(rng.choice(config.bottlenecks)), batch.level),
+        )
+        # Level-6 and level-7 inputs: the finer residuals are masked from the encoder.
+        given = batch.level if rng.random() < 0.75 else batch.level - int(rng.integers(1, 3))
+        network.train()
+        losses = self.backward(batch, setting, max(given, setting.bottleneck))
+        nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
+        self.optimiser.step()
+        self.step += 1
+        return Report(self.step, losses.loss.detach(), losses.rate.detach(), losses.error.detach())
+
+    def _schedule(self) -> float:
+        """Part of the largest rate: warm-up, then a cosine to a hundredth."""
+        done = self.step / self.config.steps
+        return min(1, (self.step + 1) / _WARM_UP) * (0.505 + 0.495 * math.cos(math.pi * done))
+
+    def _validate(self, report: Report) -> Report:
+        self.network.eval()
+        scores = evaluate(self.network, self.statics, self.validation)
+        mean = float(np.mean([score.figure for score in scores]))
+        if mean < self.best:
+            self.best = mean
+            torch.save(self.network.state_dict(), self.best_weights)
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
+            losses = {k: float(getattr(report, k)) for k in ("loss", "rate", "error")}
+            scored = [asdict(score) for score in scores]
+            line = {"step": self.step, **losses, "figure": mean, "scores": scored}
+            metrics.write(json.dumps(line) + "\n")
+        return Report(report.step, report.loss, report.rate, report.error, tuple(scores))
+
+
+@torch.no_grad()
+def measure_spread(network: FieldSpaceAutoencoder, fields: TrainingFields, draws: int = 8) -> None:
+    """Set the typical size of each level's residual from a few batches."""
+    sizes: dict[int, list[float]] = {level: [] for level in network.levels}
+    for draw in range(draws):
+        batch = fields.draw(np.random.default_rng([draw]), 64)
+        field, level = batch.field, batch.level
+        while level > BASE_LEVEL:
+            field, residual = split(field)
+            sizes[level].append(float(residual.square().mean().sqrt()))
+            level -= 1
+    network.spread.copy_(torch.tensor([np.median(size) for size in sizes.values()]))

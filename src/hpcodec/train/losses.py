@@ -1,0 +1,117 @@
+"""What training minimises: bits of what is coded, error of what is predicted.
+
+faces --analyse--> means at the bottleneck --code, predict, level by level--> loss
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hpcodec.grid import BASE_LEVEL
+from hpcodec.networks.field_space import FieldSpaceAutoencoder, Pad, Setting, merge, split
+from hpcodec.networks.rate import dequantise, information, quantise
+
+__all__ = ["Losses", "autoencode"]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Parts of the loss of one batch, each a scalar tensor in nats.
+
+    Parameters
+    ----------
+    rate : Tensor
+        Information in the surprises of the coded levels, per number, mean over levels.
+    error : Tensor
+        Logarithm of the RMSE of the predicted levels, mean over levels.
+    total : Tensor
+        Logarithm of the RMSE of the decoded field.
+    """
+
+    rate: Tensor
+    error: Tensor
+    total: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """The sum that is minimised."""
+        return self.rate + self.error + self.total
+
+
+def decompose(field: Tensor) -> dict[int, Tensor]:
+    """A field ``(n, F, side, side)`` averaged to every level from its own down to the base."""
+    level = BASE_LEVEL + (field.shape[-1] // 2**BASE_LEVEL).bit_length() - 1
+    means = {level: field}
+    while level > BASE_LEVEL:
+        means[level - 1] = split(means[level])[0]
+        level -= 1
+    return means
+
+
+def autoencode(
+    network: FieldSpaceAutoencoder,
+    field: Tensor,
+    statics: dict[int, Tensor],
+    setting: Setting,
+    pad: Pad,
+    given: int,
+) -> Losses:
+    """Code and decode a batch, in closed loop, as compression does, and measure the losses.
+
+    Parameters
+    ----------
+    network : FieldSpaceAutoencoder
+        In training mode.
+    field : Tensor
+        ``(n, F, side, side)``, normalised.
+    statics, setting, pad
+        See :class:`FieldSpaceAutoencoder`.
+    given : int
+        Level that the encoder is shown: below the field's own, the finer residuals are masked
+        and yet to be decoded (Meuer et al. 2026, section 3.5).
+    """
+    truth = decompose(field)
+    finest = max(truth)
+    given = max(given, min(setting.bottleneck, finest))
+    coded = (
+        decompose(network.analyse(truth[given], statics, setting, pad))
+        if (given > setting.bottleneck)
+        else {level: mean for level, mean in truth.items() if level <= given}
+    )
+    step = setting.step_at(BASE_LEVEL + 1, network.architecture.level)[:, 0]
+    # The encoder moves the gradient of the whole chain; without it each level learns alone.
+    chained = given > setting.bottleneck
+    decoded = truth[BASE_LEVEL] + (torch.rand_like(truth[BASE_LEVEL]) - 0.5) * step
+    rates, errors = [], []
+    for level in range(BASE_LEVEL + 1, finest + 1):
+        parent = decoded if chained else decoded.detach()
+        residual = network.predict(level, parent, statics, setting, pad)
+        if level <= setting.bottleneck:
+            wanted = split(coded[level])[1]
+            steps = setting.step_at(level, network.architecture.level)
+            # The encoder answers for the error only: it could lower the rate by telling nothing.
+            surprise = wanted.detach() - residual
+            rates.append(information(surprise, steps).mean())
+            symbols = quantise(surprise.detach(), steps)
+            # Where something was coded, the decoded value follows the encoder, not the guess.
+            kept = residual + dequantise(symbols, steps)
+            residual = torch.where(symbols == 0, residual, wanted + (kept - wanted).detach())
+        else:
+            missed = (split(truth[level])[1] - residual).square().flatten(1).mean(1)
+            errors.append(0.5 * torch.log(missed + _floor(network, level)).mean())
+        decoded = merge(parent, residual)
+    total = (decoded - field).square().flatten(1).mean(1)
+    zero = total.new_zeros(())
+    return Losses(
+        rate=torch.stack(rates).mean() if rates else zero,
+        error=torch.stack(errors).mean() if errors else zero,
+        total=0.5 * torch.log(total + _floor(network, finest)).mean() if chained else zero,
+    )
+
+
+def _floor(network: FieldSpaceAutoencoder, level: int) -> Tensor:
+    """Mean square below which an error no longer counts."""
+    return (0.003 * network.spread[level - network.levels.start]).square()

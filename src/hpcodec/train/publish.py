@@ -1,0 +1,169 @@
+"""Publish: a trained network becomes a model that others can load.
+
+best weights --fit tables--> model.safetensors --measure on validation--> card.json
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hpcodec.cards import CARD, OperatingPoint
+from hpcodec.fields import CompressedField, Scaling
+from hpcodec.grid import FINEST_LEVEL
+from hpcodec.models import WEIGHTS, file_digest
+from hpcodec.networks.field_space import FieldSpaceAutoencoder
+from hpcodec.stages.transform import Coder, static_pyramid
+from hpcodec.train.config import TrainConfig
+from hpcodec.train.evaluate import Score, evaluate, load_validation
+from hpcodec.train.fields import PreparedField, read_index
+from hpcodec.train.run import matching
+from hpcodec.train.tables import fit_tables
+
+__all__ = ["publish"]
+
+# Fields and steps that tables are counted from.
+_TABLE_FIELDS = 48
+_TABLE_STEPS = 3
+
+Told = Callable[[str], None]
+
+
+def publish(
+    config: TrainConfig, prepared: Path, statics: Path, run: Path, target: Path, tell: Told = lambda line: None
+) -> None:
+    """Write ``model.safetensors`` and ``card.json`` of a finished run to ``target``.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Of the run.
+    prepared : Path
+        Folder of prepared fields, training and validation.
+    statics : Path
+        Safetensors file of the static fields.
+    run : Path
+        Folder of the run, with its best weights and metrics.
+    target : Path
+        Folder of the model.
+    tell : callable
+        Called with a line about what is going on.
+    """
+    state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    network = FieldSpaceAutoencoder(config.architecture)
+    network.load_state_dict(state)
+    network.eval()
+    static = load_file(statics)
+    pyramid = static_pyramid(static["orography"], static["land"])
+    index = read_index(prepared)
+    training = matching(index, config.train)
+    tell("counting symbols of training fields")
+    tables = fit_tables(_coded(network, pyramid, prepared, training, config))
+    tell("measuring on validation fields")
+    fields = load_validation(
+        prepared, matching(index, config.validation), config.architecture.variables
+    )
+    scores = evaluate(network, pyramid, fields, _points(), tables)
+    target.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.contiguous() for name, value in state.items()}
+    save_file(weights | {"tables": torch.from_numpy(tables)}, target / WEIGHTS)
+    scales = {field.name: field.scale for field in fields}
+    card = {
+        "name": config.name,
+        "description": config.description,
+        "architecture": asdict(config.architecture),
+        "serves": [dict(rule) for rule in config.serves],
+        "operating_points": [asdict(point) for point in _summary(scores, scales)],
+        "weights": file_digest(target / WEIGHTS),
+        "statics": file_digest(statics),
+        "training": _provenance(config, training, run),
+        "validation": [
+            {
+                "field": s.name,
+                "bottleneck": s.bottleneck,
+                "step": s.step,
+                "bytes": s.size,
+                "rmse": float(f"{s.rmse:.4g}"),
+            }
+            for s in scores
+        ],
+    }
+    (target / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+
+
+def _points() -> list[tuple[int, float]]:
+    """Every half octave at the finest bottleneck, every octave and a half at the others."""
+    fine = [(FINEST_LEVEL, 2.0 ** (k / 2)) for k in range(-5, 13)]
+    coarse = [(level, 2.0**k) for level in range(3, FINEST_LEVEL) for k in (-2.0, 0.0, 2.0, 4.0)]
+    return fine + coarse
+
+
+def _coded(
+    network: FieldSpaceAutoencoder,
+    statics: dict[int, Tensor],
+    prepared: Path,
+    training: Sequence[PreparedField],
+    config: TrainConfig,
+) -> Iterator[CompressedField]:
+    """Training fields coded at random steps, the same for the same configuration."""
+    rng = np.random.default_rng([config.seed, 77])
+    chosen = rng.permutation(len(training))[:_TABLE_FIELDS]
+    coder = Coder(network, statics)
+    low, high = config.log2_step
+    for field in load_validation(
+        prepared, [training[i] for i in chosen], config.architecture.variables
+    ):
+        for step in 2 ** rng.uniform(low + 1, high + 1, _TABLE_STEPS):
+            (compressed,), _ = coder.encode(
+                field.cells,
+                scaling=[Scaling(0, 1)],
+                bottleneck=field.level,
+                steps=[step],
+                variable=field.variable,
+                level=field.level,
+            )
+            yield compressed
+
+
+def _summary(scores: Sequence[Score], scales: dict[str, float]) -> list[OperatingPoint]:
+    """Geometric means over the fields, of bytes and of errors in units of the fields' scales."""
+    points = []
+    for bottleneck, step in dict.fromkeys((s.bottleneck, s.step) for s in scores):
+        here = [s for s in scores if (s.bottleneck, s.step) == (bottleneck, step)]
+        size = np.exp(np.mean([np.log(s.size) for s in here]))
+        rmse = np.exp(np.mean([np.log(s.rmse / scales[s.name]) for s in here]))
+        rounded = (float(f"{value:.5g}") for value in (step, size, rmse))
+        points.append(OperatingPoint(bottleneck, *rounded))
+    return points
+
+
+def _provenance(
+    config: TrainConfig, training: Sequence[PreparedField], run: Path
+) -> dict[str, Any]:
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    metrics = [json.loads(line) for line in lines]
+    best = min(metrics, key=lambda line: float(line["figure"]))
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "steps": best["step"],
+        "of": config.steps,
+        "batch": config.batch,
+        "seed": config.seed,
+        "start": config.start,
+        "commit": commit,
+        "figures": [{"step": line["step"], "figure": line["figure"]} for line in metrics],
+        "credits": list(config.credits),
+        "data": [{"file": f.file, "sha256": f.sha256, "step": f.step} for f in training],
+    }

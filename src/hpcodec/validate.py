@@ -1,0 +1,62 @@
+"""Whether a store is whole: ``hpcodec validate``. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpcodec.errors import FormatError, HpcodecError
+from hpcodec.models import load_model
+from hpcodec.stages.wire import read_header, unpack
+from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+
+__all__ = ["Finding", "validate"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: where, and what."""
+
+    where: str
+    what: str
+
+
+def validate(path: str) -> list[Finding]:
+    """Findings about a store; none if it is whole and its models are installed.
+
+    Every payload is fetched, its checksums are checked, and its symbols decoded with the
+    model's tables.
+
+    Parameters
+    ----------
+    path : str
+        The store.
+    """
+    try:
+        store = open_store(path)
+    except HpcodecError as error:
+        return [Finding(path, str(error))]
+    return [finding for item in store.variables.values() for finding in _check(store, item)]
+
+
+def _check(store: Store, item: StoredVariable) -> list[Finding]:
+    findings = []
+    tables = None
+    try:
+        tables = load_model(item.coding.model, item.coding.weights).tables
+    except HpcodecError as error:
+        findings.append(Finding(item.name, str(error)))
+    for step in range(item.steps):
+        try:
+            payload = store.read(item, step)
+            header = read_header(payload)
+            announced = header.size + sum(header.lengths)
+            if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
+                raise FormatError(
+                    f"expected a payload of {announced} bytes with bottleneck level "
+                    f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
+                )
+            if tables is not None:
+                unpack(payload, tables)
+        except HpcodecError as error:
+            findings.append(Finding(f"{item.name}, step {step}", str(error)))
+    return findings
