@@ -133,12 +133,13 @@ def read_card(folder: Path) -> ModelCard:
         if unknown := sorted(set(data) - known):
             raise FormatError(f"{path}: unknown key '{unknown[0]}'. {nearest(unknown[0], known)}")
         points = tuple(OperatingPoint(**point) for point in data.pop("operating_points"))
-        lists = {key: tuple(data.pop(key, ())) for key in ("serves", "validation")}
-        card = ModelCard(operating_points=points, **lists, **data)
+        data |= {key: tuple(data.get(key, ())) for key in ("serves", "validation")}
+        card = ModelCard(operating_points=points, **data)
+        trained = bool(points and card.training.get("steps"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"expected a model card in {path}; got {error}.") from error
-    if not points or not card.training.get("steps"):
+    if not trained:
         raise FormatError(f"{path} is the card of a model that nobody trained. Use another model.")
     return card

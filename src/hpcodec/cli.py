@@ -45,6 +45,10 @@ def compress(
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
     ] = None,
+    bottleneck: Annotated[
+        int | None,
+        typer.Option(help="Finest level coded, 3 to 8 (6: 16x in numbers ... 3: 1024x)."),
+    ] = None,
     variable: Variables = None,
     model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
     remap: Annotated[str, typer.Option(help="least_squares or idw.")] = "least_squares",
@@ -65,6 +69,7 @@ def compress(
         ratio=_ratio(ratio),
         model=model,
         level=level,
+        bottleneck=bottleneck,
         remap=remap,
         device=device,
         batch=batch,

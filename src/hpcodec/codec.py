@@ -148,11 +148,12 @@ class FieldSpaceCodec(ArrayBytesCodec):
         count = prod(chunk_spec.shape[:-2])
         values = await asyncio.to_thread(_decode, chunk_bytes.to_bytes(), self.coding, count)
         native = chunk_spec.dtype.to_native_dtype()
-        shaped = values.reshape(chunk_spec.shape).astype(native, copy=False)
+        # numpy's own stubs are wider than zarr's protocol of an array.
+        shaped: Any = values.reshape(chunk_spec.shape).astype(native, copy=False)
         return chunk_spec.prototype.nd_buffer.from_ndarray_like(shaped)
 
 
-class FieldSpace(Codec):
+class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
     """Codec of numcodecs, for zarr v2 (as compressor), for whole-sphere chunks of float32.
 
     Parameters
@@ -181,9 +182,24 @@ class FieldSpace(Codec):
         return f"FieldSpace({arguments})"
 
     def encode(self, buf: Any) -> bytes:  # noqa: ANN401  (numcodecs' contract)
-        """Payloads of a chunk of float32 fields."""
-        values = ensure_contiguous_ndarray(buf).view(np.float32)
-        return _encode(values, self.coding)
+        """Payloads of a chunk of float32 fields.
+
+        Raises
+        ------
+        GridError
+            If the chunk is not of whole fields of float32 in C order.
+        """
+        values = np.asarray(buf)
+        grid = self.coding.grid.shape
+        # A bare buffer has neither shape nor type, and is taken as the contract has it.
+        shaped = values.ndim < 2 or values.shape[-2:] == grid
+        typed = values.dtype == np.float32 or values.dtype.kind != "f"
+        if not (shaped and typed and values.flags.c_contiguous) or values.nbytes % (4 * prod(grid)):
+            raise GridError(
+                f"expected chunks of whole fields, (..., {grid[0]}, {grid[1]}) float32 in C order; "
+                f"got {values.shape} {values.dtype}. Set chunks to whole fields, dtype to float32."
+            )
+        return _encode(ensure_contiguous_ndarray(values).view(np.float32), self.coding)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
         """Fields of a chunk, ``(n * rows * columns,)`` float32."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError, GridError
+from hpcodec.errors import GridError, LevelError
 from hpcodec.fields import FieldSpec
 from hpcodec.figures import ErrorFigures, ErrorSum
 from hpcodec.grid import BASE_LEVEL, cell_count
@@ -84,6 +84,8 @@ def compare(
     ------
     GridError
         If a variable's grid or steps are not those of the store.
+    LevelError
+        If a level is finer than the source's own, or coarser than the base.
     """
     store = open_store(path)
     source = open_source(original)
@@ -93,7 +95,7 @@ def compare(
         for item, spec in zip(chosen, specs, strict=True):
             _check(item, spec)
         total = sum(4 * np.prod(item.shape) for item in store.variables.values())
-        ratio = float(total / store.size)
+        ratio = float(total / store.size) if store.size else 0.0
         results = []
         for number, (item, spec) in enumerate(zip(chosen, specs, strict=True)):
             sums = _sums(item, levels)
@@ -137,12 +139,12 @@ def _add_levels(
         return
     cells = remap_for(coding.grid, coding.level, coding.remap).to_healpix(truth)
     for level in levels:
-        decoded = decode_cells(payloads, coding, level, device)
         if level > coding.level:
-            raise FormatError(
+            raise LevelError(
                 f"expected levels up to {coding.level}, the source's own; got {level}. "
                 "There is nothing to compare with."
             )
+        decoded = decode_cells(payloads, coding, level, device)
         means = cells.reshape(len(cells), cell_count(level), -1).mean(-1, dtype=np.float64)
         sums[str(level)].add(decoded, means.astype(np.float32))
 

@@ -6,8 +6,9 @@ store --decompress--> dataset    on the source grid, or on HEALPix cells of any 
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import prod
@@ -16,7 +17,7 @@ from typing import Any
 import xarray as xr
 
 from hpcodec.conventions import plain_attributes
-from hpcodec.errors import UsageError
+from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import FORMAT_VERSION, Coding, FieldSpec
 from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
@@ -35,9 +36,6 @@ __all__ = ["RATIOS", "Options", "VariableReport", "compress"]
 
 RATIOS = (16, 64, 256, 1024)
 
-# Bytes kept for figures that are known only when all fields are compressed.
-_RECORD_RESERVE = 220
-
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
 
@@ -54,6 +52,8 @@ class Options:
         Name of a model; empty for the one that suits each variable.
     level : int, optional
         HEALPix level to remap to; the source's own by default.
+    bottleneck : int, optional
+        Finest level to code; what the validation fields say is best by default.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
     device : str
@@ -67,6 +67,7 @@ class Options:
     ratio: float = 64
     model: str = ""
     level: int | None = None
+    bottleneck: int | None = None
     remap: str = "least_squares"
     device: str = "auto"
     batch: int = 4
@@ -135,7 +136,7 @@ def compress(
     options : Options
         How.
     variables : sequence of str, optional
-        Which; all fields by default.
+        Which; all fields by default. Fields that are not chosen are left out.
     overwrite : bool
         Replace an existing store.
     told : callable
@@ -156,30 +157,42 @@ def compress(
     dataset = open_source(source)
     try:
         specs = find_fields(dataset, variables)
-        with create_store(target, carried(dataset, specs), overwrite=overwrite) as output:
+        skeleton = carried(dataset, (*specs, *_left_out(dataset, variables)))
+        with create_store(target, skeleton, overwrite=overwrite) as output:
             codings = _create_arrays(output, dataset, specs, options)
             reports = [
                 _compress_variable(output, dataset, spec, coding, options, told)
                 for spec, coding in zip(specs, codings, strict=True)
             ]
-            output.finish(_record(reports))
+            output.finish(_record({r.name: asdict(r) for r in reports}))
             size = output.size
     finally:
         dataset.close()
     return reports, size
 
 
+def _left_out(dataset: xr.Dataset, variables: Sequence[str] | None) -> tuple[FieldSpec, ...]:
+    """Fields that a choice of variables leaves out: uncompressed they would outweigh the store."""
+    if variables is None:
+        return ()
+    try:
+        return find_fields(dataset)
+    except GridError:  # what was chosen is all that there is
+        return ()
+
+
 def _create_arrays(
     output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
 ) -> list[Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
-    wanted = {"model": options.model, "level": options.level, "remap": options.remap}
+    keys = ("model", "level", "bottleneck", "remap")
+    wanted: dict[str, Any] = {key: getattr(options, key) for key in keys}
     for spec in specs:  # first with any size, to learn what the metadata take
-        coding = coding_for(spec, _float_bytes(spec) // 2, **wanted)  # type: ignore[arg-type]
+        coding = coding_for(spec, _float_bytes(spec) // 2, **wanted)
         output.add(_variable(dataset, spec), coding)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - _RECORD_RESERVE * len(specs)
+    rest = int(fields / options.ratio) - output.size - _record_size(specs)
     codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
@@ -189,9 +202,16 @@ def _create_arrays(
                 f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        codings.append(coding_for(spec, size, **wanted))  # type: ignore[arg-type]
+        codings.append(coding_for(spec, size, **wanted))
         output.add(_variable(dataset, spec), codings[-1])
     return codings
+
+
+def _record_size(specs: Sequence[FieldSpec]) -> int:
+    """Bytes that the root's attribute takes at most, and a digit more or less in the codings."""
+    widest = -1.234e-100
+    record = _record({spec.name: dict.fromkeys(_FIGURES, widest) for spec in specs})
+    return len(json.dumps(record, separators=(",", ":"))) + 16 + 4 * len(specs)
 
 
 def _float_bytes(spec: FieldSpec) -> int:
@@ -218,12 +238,13 @@ def _compress_variable(
     told: Told,
 ) -> VariableReport:
     errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
-    size = 0
+    size, guess = 0, 0.0
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
         values = read_steps(dataset, spec, start, stop)
         values = fill_missing(values, options.fill, spec.name)
-        encoded = encode_fields(values, coding, options.device)
+        encoded = encode_fields(values, coding, options.device, guess)
+        guess = encoded.step
         for step, payload in enumerate(encoded.payloads, start):
             output.put(spec.name, step, payload)
             size += len(payload)
@@ -247,17 +268,18 @@ def _compress_variable(
     )
 
 
-def _record(reports: Sequence[VariableReport]) -> dict[str, Any]:
+_FIGURES = ("rmse", "max_error", "remap_rmse")
+
+
+def _record(errors: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """What the root of a store says of itself."""
+    called = sys.argv[0].rpartition("/")[2] == "hpcodec"
     return {
         "format": FORMAT_VERSION,
         "version": version("hpcodec"),
-        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if "hpcodec" in sys.argv[0] else "",
+        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
         "error": {
-            report.name: {
-                key: float(f"{asdict(report)[key]:.4g}")
-                for key in ("rmse", "max_error", "remap_rmse")
-            }
-            for report in reports
+            name: {key: float(f"{figures[key]:.4g}") for key in _FIGURES}
+            for name, figures in errors.items()
         },
     }

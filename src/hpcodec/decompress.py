@@ -6,18 +6,20 @@ store --read what the level needs--> payloads --decode, batch by batch--> datase
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from hpcodec.conventions import healpix_attributes, healpix_skeleton
-from hpcodec.errors import UsageError
-from hpcodec.grid import cell_count
+from hpcodec.errors import LevelError, UsageError
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import OutputVariable, create_output, open_source
-from hpcodec.stages.zarr_store import Store, open_store
+from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["decompress", "skeleton_of"]
 
@@ -73,60 +75,93 @@ def decompress(
     HpcodecError
         For whatever is wrong with the store, the options or the output.
     """
+    if level is not None and not BASE_LEVEL <= level <= FINEST_LEVEL:
+        raise LevelError(
+            f"expected a level from {BASE_LEVEL} to {FINEST_LEVEL}; got {level}. "
+            "Decompress at one of these and average or interpolate."
+        )
+    if target.rstrip("/") == path.rstrip("/"):
+        raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
     chosen = store.chosen(variables)
     skeleton = skeleton_of(store)
     dimension, times = _time_indices(skeleton, time)
     if times is not None:
         skeleton = skeleton.isel({dimension: times})
-    history = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec decompress, level {level}"
-    zarr = target.rstrip("/").endswith(".zarr")
     if level is not None:
-        horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
-        gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
-        skeleton = healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr)
+        skeleton = _on_cells(skeleton, chosen, level, zarr=target.rstrip("/").endswith(".zarr"))
+    picks = [_Pick(variable, level, dimension, times) for variable in chosen]
     read = 0
-    outputs = []
-    for variable in chosen:
-        shape = tuple(
-            len(times) if times is not None and dim == dimension else size
-            for dim, size in zip(variable.dims[:-2], variable.shape[:-2], strict=True)
-        )
-        horizontal_shape = variable.shape[-2:] if level is None else (cell_count(level),)
-        outputs.append(
-            OutputVariable(
-                name=variable.name,
-                dims=(*variable.dims[:-2], *(variable.dims[-2:] if level is None else ("cell",))),
-                shape=(*shape, *horizontal_shape),
-                attributes=variable.attributes
-                if level is None
-                else healpix_attributes(variable.attributes, list(map(str, skeleton.variables))),
-                leading=len(shape),
-            )
-        )
-    with create_output(target, skeleton, outputs, overwrite) as output:
-        for variable, out in zip(chosen, outputs, strict=True):
-            selection = [
-                times if times is not None and dim == dimension else np.arange(size)
-                for dim, size in zip(variable.dims[:-2], variable.shape[:-2], strict=True)
-            ]
-            grids = np.meshgrid(*selection, indexing="ij") if selection else [np.zeros(1, int)]
-            steps = np.ravel_multi_index(
-                [g.ravel() for g in grids], variable.shape[:-2] or (1,)
-            ).tolist()
-            for start in range(0, len(steps), batch):
+    kept = list(map(str, skeleton.variables))
+    with create_output(target, skeleton, [pick.output(kept) for pick in picks], overwrite) as out:
+        for pick in picks:
+            for start in range(0, len(pick.steps), batch):
                 payloads = [
-                    store.read(variable, step, level) for step in steps[start : start + batch]
+                    store.read(pick.variable, step, level)
+                    for step in pick.steps[start : start + batch]
                 ]
                 read += sum(map(len, payloads))
-                values = (
-                    decode_fields(payloads, variable.coding, device)
-                    if level is None
-                    else decode_cells(payloads, variable.coding, level, device)
-                )
-                output.write(out.name, start, values)
-                told(out.name, min(start + batch, len(steps)), len(steps))
+                out.write(pick.variable.name, start, pick.decode(payloads, device))
+                told(pick.variable.name, start + len(payloads), len(pick.steps))
     return read
+
+
+def _on_cells(
+    skeleton: xr.Dataset, chosen: Sequence[StoredVariable], level: int, *, zarr: bool
+) -> xr.Dataset:
+    """``skeleton`` without what lies on the source grid, with what HEALPix cells need."""
+    horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
+    gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
+    history = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec decompress --level {level}"
+    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pick:
+    """The fields of a variable that are wanted, and on what grid."""
+
+    variable: StoredVariable
+    level: int | None
+    dimension: str
+    times: npt.NDArray[np.int64] | None
+
+    @property
+    def _selection(self) -> list[npt.NDArray[np.int64]]:
+        """Positions wanted along each leading dimension."""
+        leading = zip(self.variable.dims[:-2], self.variable.shape[:-2], strict=True)
+        return [
+            self.times if self.times is not None and dim == self.dimension else np.arange(size)
+            for dim, size in leading
+        ]
+
+    @property
+    def steps(self) -> list[int]:
+        """Flattened leading indices in the store."""
+        if not self._selection:
+            return [0]
+        grids = np.meshgrid(*self._selection, indexing="ij")
+        places = np.ravel_multi_index([g.ravel() for g in grids], self.variable.shape[:-2])
+        return [int(place) for place in places]
+
+    def output(self, kept: Sequence[str]) -> OutputVariable:
+        """Variable of the result; ``kept`` are the names that it may refer to."""
+        variable, leading = self.variable, len(self.variable.dims) - 2
+        on_cells = self.level is not None
+        horizontal = (cell_count(self.level),) if self.level is not None else variable.shape[-2:]
+        attributes = variable.attributes
+        return OutputVariable(
+            name=variable.name,
+            dims=(*variable.dims[:-2], *(("cell",) if on_cells else variable.dims[-2:])),
+            shape=(*(len(where) for where in self._selection), *horizontal),
+            attributes=healpix_attributes(attributes, kept) if on_cells else attributes,
+            leading=leading,
+        )
+
+    def decode(self, payloads: Sequence[bytes], device: str) -> npt.NDArray[np.float32]:
+        """Fields of payloads on the wanted grid."""
+        if self.level is None:
+            return decode_fields(payloads, self.variable.coding, device)
+        return decode_cells(payloads, self.variable.coding, self.level, device)
 
 
 def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:

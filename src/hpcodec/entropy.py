@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import constriction
 import healpy
@@ -40,7 +41,7 @@ __all__ = [
     "unevenness",
 ]
 
-# A compiled module: its parts are attributes, not importable names.
+# A compiled module: its parts are attributes, not importable names, and have no types.
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
 RangeEncoder = constriction.stream.queue.RangeEncoder
 RangeDecoder = constriction.stream.queue.RangeDecoder
@@ -134,7 +135,7 @@ def contexts(parents: Integers, before: Integers) -> Plan:
 def unevenness(base: Integers) -> Integers:
     """How far each base cell is from the mean of those around it: ``(1, 768)``."""
     around = base[_neighbours(base.size)].astype(np.int64).sum(-1)
-    return ((8 * base.astype(np.int64) - around) // 8).astype(np.int32)[None]
+    return np.asarray((8 * base.astype(np.int64) - around) // 8, np.int32)[None]
 
 
 def _around(symbols: Integers, unit: int, share: int) -> npt.NDArray[np.int64]:
@@ -227,18 +228,18 @@ def decode_base(code: bytes, tables: Tables) -> Integers:
     return _decode(_decoder(code[1:]), base_plan(code[0]), tables[0])
 
 
-def _model(table: npt.NDArray[np.integer]) -> Categorical:
+def _model(table: npt.NDArray[np.integer]) -> Any:  # noqa: ANN401  (constriction has no types)
     # Parts of 2**16 are exact in floating point, so every machine builds the same model.
     return Categorical(table.astype(np.float64) / TOTAL, perfect=False)
 
 
-def _decoder(code: bytes) -> RangeDecoder:
+def _decoder(code: bytes) -> Any:  # noqa: ANN401
     if len(code) % 4:
         raise FormatError(f"expected code of whole 4-byte words; got {len(code)} bytes.")
     return RangeDecoder(np.frombuffer(code, "<u4").astype(np.uint32))
 
 
-def _encode(coder: RangeEncoder, symbols: Integers, plan: Plan, tables: Tables) -> None:
+def _encode(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None:  # noqa: ANN401
     high, plain = high_part(symbols, plan), plan.plain
     for number, places in groups(plan):
         clipped = np.clip(high[places], -LARGEST, LARGEST) + LARGEST
@@ -250,7 +251,7 @@ def _encode(coder: RangeEncoder, symbols: Integers, plan: Plan, tables: Tables) 
         _encode_number(coder, value - LARGEST)
 
 
-def _decode(decoder: RangeDecoder, plan: Plan, tables: Tables) -> Integers:
+def _decode(decoder: Any, plan: Plan, tables: Tables) -> Integers:  # noqa: ANN401
     plain = plan.plain
     high, low = np.zeros(plain.size, np.int64), np.zeros(plain.size, np.int64)
     try:
@@ -264,14 +265,14 @@ def _decode(decoder: RangeDecoder, plan: Plan, tables: Tables) -> Integers:
     except (AssertionError, ValueError) as error:
         raise FormatError(f"expected code of this model's tables; got {error}.") from error
     symbols = (high << plain) + low
-    return np.clip(symbols, -(2**31), 2**31 - 1).astype(np.int32)
+    return np.asarray(np.clip(symbols, -(2**31), 2**31 - 1), np.int32)
 
 
 _LENGTHS = Uniform(32)
 _WORD = 16
 
 
-def _encode_number(coder: RangeEncoder, value: int) -> None:
+def _encode_number(coder: Any, value: int) -> None:  # noqa: ANN401
     """What an escape leaves: the length of a number, then its bits, 16 at a time."""
     length = (value + 1).bit_length() - 1
     coder.encode(np.array([length], np.int32), _LENGTHS)
@@ -282,7 +283,7 @@ def _encode_number(coder: RangeEncoder, value: int) -> None:
         coder.encode(np.array([part], np.int32), Uniform(1 << bits))
 
 
-def _decode_number(decoder: RangeDecoder) -> int:
+def _decode_number(decoder: Any) -> int:  # noqa: ANN401
     length = int(decoder.decode(_LENGTHS, 1)[0])
     rest = 0
     for start in range(0, length, _WORD):

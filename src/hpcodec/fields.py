@@ -137,6 +137,8 @@ class Coding:
             raise FormatError(
                 f"unknown key '{unknown[0]}' in a coding. {nearest(unknown[0], known)}"
             )
+        if missing := sorted(set(known) - set(data)):
+            raise FormatError(f"expected key '{missing[0]}' in a coding; it is not there.")
         values = {key: value for key, value in data.items() if key != "format"}
         for key, value in values.items():
             if known[key] in ("int", "str") and type(value).__name__ != known[key]:

@@ -186,7 +186,8 @@ class LatLonGrid:
         try:
             if set(data) != {"latitude", "longitude"}:
                 raise ValueError(f"keys {sorted(data)}")
-            return cls(_from_json(data["latitude"]), _from_json(data["longitude"]))
+            with np.errstate(over="ignore", invalid="ignore"):  # the checks refuse what overflows
+                return cls(_from_json(data["latitude"]), _from_json(data["longitude"]))
         except (TypeError, ValueError, OverflowError) as error:
             raise FormatError(
                 f"expected a grid as {{latitude, longitude}}, each [start, step, count]; "
@@ -209,10 +210,12 @@ def _snap(values: npt.ArrayLike) -> tuple[float, ...]:
 
 def _even(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Start and step in round numbers where the values allow it."""
-    step = round((values[-1] - values[0]) / (values.size - 1), 7)
-    if step and 360 / step == round(360 / step, 4):
-        return round(float(values[0]), 5), float(step)
-    return float(values[0]), float((values[-1] - values[0]) / (values.size - 1))
+    exact = float((values[-1] - values[0]) / (values.size - 1))
+    for digits in (5, 7):  # float32 leaves a seventh digit in doubt on grids of few values
+        step = round(exact, digits)
+        if step and 360 / step == round(360 / step, 4):
+            return round(float(values[0]), 5), step
+    return float(values[0]), exact
 
 
 def _to_json(values: tuple[float, ...]) -> list[float]:

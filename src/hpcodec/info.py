@@ -26,14 +26,15 @@ def describe(path: str) -> dict[str, Any]:
     """
     store = open_store(path)
     variables = {name: _variable(store, item) for name, item in store.variables.items()}
+    size = store.size
     source = sum(item["source_bytes"] for item in variables.values())
     return {
         "path": path,
         "format": store.record["format"],
         "version": store.record.get("version"),
         "command": store.record.get("command"),
-        "bytes": store.size,
-        "ratio": round(source / store.size, 2),
+        "bytes": size,
+        "ratio": round(source / size, 2) if size else 0.0,
         "variables": variables,
     }
 

@@ -44,9 +44,12 @@ def fill_missing(values: Floats, fill: str, what: str) -> Floats:
     if fill == "nearest":
         return np.stack([fill_nearest(field) for field in values])
     try:
-        return np.where(missing, np.float32(fill), values)
-    except ValueError as error:
-        raise UsageError(f"expected 'nearest' or a number as fill; got '{fill}'.") from error
+        number = float(fill)
+    except ValueError:
+        number = np.nan
+    if not abs(number) <= float(np.finfo(np.float32).max):
+        raise UsageError(f"expected 'nearest' or a number of float32 as fill; got '{fill}'.")
+    return np.where(missing, np.float32(number), values)
 
 
 def fill_nearest(values: Floats) -> Floats:

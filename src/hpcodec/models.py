@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -181,7 +181,9 @@ def _coder(folder: Path, weights: str, device: str) -> Coder:
     from hpcodec.stages.transform import Coder, static_pyramid
 
     card = read_card(folder)
-    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()}
+    shape: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()
+    }
     try:
         network = FieldSpaceAutoencoder(Architecture(**shape))
         state = load_file(folder / WEIGHTS)

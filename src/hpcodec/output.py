@@ -12,7 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import xarray as xr
 
@@ -30,14 +30,35 @@ _FORMATS: dict[str, type[Any]] = {
 }
 
 
+@overload
 @contextlib.contextmanager
 def create_output(
     path: str,
     skeleton: xr.Dataset,
     variables: Sequence[OutputVariable],
     overwrite: bool = False,
-    kind: type[Kind] | None = None,
-) -> Iterator[Kind]:
+) -> Iterator[Output]: ...
+
+
+@overload
+@contextlib.contextmanager
+def create_output(
+    path: str,
+    skeleton: xr.Dataset,
+    variables: Sequence[OutputVariable],
+    overwrite: bool,
+    kind: type[Kind],
+) -> Iterator[Kind]: ...
+
+
+@contextlib.contextmanager
+def create_output(
+    path: str,
+    skeleton: xr.Dataset,
+    variables: Sequence[OutputVariable],
+    overwrite: bool = False,
+    kind: type[Any] | None = None,
+) -> Iterator[Any]:
     """Open a dataset for writing; it appears under its name only when the block ends well.
 
     Parameters
@@ -69,7 +90,7 @@ def create_output(
         )
     _check_target(target, writer, overwrite)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    output: Kind | None = None
+    output: Output | None = None
     try:
         with reported(target):
             output = writer(temporary, target, variables)

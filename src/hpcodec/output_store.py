@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import xarray as xr
-import zarr
+from zarr.codecs import BloscCodec
 
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.fields import Coding
@@ -100,9 +100,7 @@ class StoreOutput(ZarrOutput):
             shape=variable.shape,
             dtype=array.dtype,
             chunks=tuple(-(-n // 8) * 8 for n in array.chunks),
-            compressors=zarr.codecs.BloscCodec(
-                typesize=itemsize, cname="zstd", clevel=9, shuffle="bitshuffle"
-            )
+            compressors=BloscCodec(typesize=itemsize, cname="zstd", clevel=9, shuffle="bitshuffle")
             if variable.shape[0] > 8
             else None,
             attributes=metadata["attributes"],
@@ -131,7 +129,7 @@ def create_store(path: str, skeleton: xr.Dataset, *, overwrite: bool) -> Iterato
     OutputError
         If the target exists and ``overwrite`` is false, or it cannot be written.
     """
-    if not path.endswith(".zarr"):
+    if not path.rstrip("/").endswith(".zarr"):
         raise UsageError(f"expected a store's path to end in .zarr; got '{path}'.")
     with create_output(path, skeleton, (), overwrite, StoreOutput) as output:
         yield output

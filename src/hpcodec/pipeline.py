@@ -8,6 +8,7 @@ Reading files and writing stores is on either side: :mod:`hpcodec.compress`.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +16,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError, LevelError, UsageError
+from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import Coding, CompressedField, FieldSpec, Scaling
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
 from hpcodec.models import Model, choose_model, load_model
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import denormalise, measure_scaling, normalise
 from hpcodec.stages.wire import pack, prefix_size, read_header, unpack
+from hpcodec.step_search import StepSearch
 
 __all__ = [
     "Encoded",
     "coding_for",
     "decode_cells",
     "decode_fields",
+    "encode_cells",
     "encode_fields",
     "split_payloads",
 ]
 
 Floats = npt.NDArray[np.float32]
 
-# A payload that fills this part of its bytes is full enough to stop the search for its step.
-_FULL = 0.97
-_TRIALS = 6
-_STEPS = (2.0**-8, 2.0**14)
 
 # Torch uses all cores for one batch; two at a time would only take more memory.
 _NETWORK = threading.Lock()
@@ -52,14 +51,17 @@ class Encoded:
     payloads : list of bytes
         One for each field.
     decoded : ndarray of float32
-        ``(n, rows, columns)``, what decoding them gives on the source grid.
+        What decoding them gives: ``(n, rows, columns)`` or, from cells, ``(n, cells)``.
     floor : ndarray of float32
-        ``(n, rows, columns)``, what the remap alone would give.
+        What the remap alone would give, of the same shape.
+    step : float
+        Quantisation step of the last field, normalised units.
     """
 
     payloads: list[bytes]
     decoded: Floats
     floor: Floats
+    step: float
 
 
 def coding_for(
@@ -68,6 +70,7 @@ def coding_for(
     *,
     model: str = "",
     level: int | None = None,
+    bottleneck: int | None = None,
     remap: str = "least_squares",
 ) -> Coding:
     """Coding of a variable in ``size`` bytes a field.
@@ -82,6 +85,8 @@ def coding_for(
         Name of the model; empty for the one that suits the variable.
     level : int, optional
         HEALPix level to remap to; by default the grid's own, at most the model's finest.
+    bottleneck : int, optional
+        Finest level to code; by default the one with the least error on the validation fields.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
 
@@ -90,7 +95,7 @@ def coding_for(
     ModelError
         If the model is unknown.
     LevelError
-        If ``level`` is not one that the model takes.
+        If ``level`` or ``bottleneck`` is not one that the model takes.
     """
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
@@ -100,7 +105,13 @@ def coding_for(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
-    bottleneck, _ = loaded.card.best_bottleneck(size, chosen)
+    if bottleneck is None:
+        bottleneck, _ = loaded.card.best_bottleneck(size, chosen)
+    if not BASE_LEVEL <= bottleneck <= chosen:
+        raise LevelError(
+            f"expected a bottleneck level from {BASE_LEVEL} to {chosen}, the level of the "
+            f"remapped field; got {bottleneck}. Choose one of these."
+        )
     return Coding(
         model=loaded.card.name,
         weights=loaded.card.weights,
@@ -113,7 +124,9 @@ def coding_for(
     )
 
 
-def encode_fields(values: Floats, coding: Coding, device: str = "auto") -> Encoded:
+def encode_fields(
+    values: Floats, coding: Coding, device: str = "auto", guess: float = 0.0
+) -> Encoded:
     """Compress fields, each into at most ``coding.size`` bytes.
 
     Parameters
@@ -124,6 +137,8 @@ def encode_fields(values: Floats, coding: Coding, device: str = "auto") -> Encod
         From :func:`coding_for`.
     device : str
         Torch device, or ``auto``.
+    guess : float
+        Step to try first, from fields like these; it saves time and changes nothing else.
 
     Raises
     ------
@@ -132,87 +147,65 @@ def encode_fields(values: Floats, coding: Coding, device: str = "auto") -> Encod
     UsageError
         If the fields cannot be had in so few bytes.
     """
-    model = load_model(coding.model, coding.weights)
     remap = remap_for(coding.grid, coding.level, coding.remap)
     cells = remap.to_healpix(values)
-    scaling = [measure_scaling(one) for one in cells]
-    with _NETWORK:
-        payloads, decoded = _fit(normalise(cells, scaling), scaling, coding, model, device)
-    return Encoded(
-        payloads=payloads,
-        decoded=remap.to_latlon(denormalise(decoded, scaling)),
-        floor=remap.to_latlon(cells),
+    encoded = encode_cells(cells, coding, device, guess)
+    return dataclasses.replace(
+        encoded, decoded=remap.to_latlon(encoded.decoded), floor=remap.to_latlon(cells)
     )
 
 
-def _fit(
-    cells: Floats, scaling: Sequence[Scaling], coding: Coding, model: Model, device: str
-) -> tuple[list[bytes], Floats]:
-    """Payloads with the finest steps found that fit, and the cells they decode to.
+def encode_cells(
+    cells: Floats, coding: Coding, device: str = "auto", guess: float = 0.0
+) -> Encoded:
+    """Compress fields that are on HEALPix cells of the coding's level already.
 
-    Sizes fall with the step about as a power does: each trial aims by the two nearest known.
+    Parameters
+    ----------
+    cells : ndarray of float32
+        ``(n, 12 * 4**level)``, nested order, finite.
+    coding, device, guess
+        As for :func:`encode_fields`.
     """
+    model = load_model(coding.model, coding.weights)
+    scaling = [measure_scaling(one) for one in cells]
+    with _NETWORK:
+        payloads, decoded, step = _fit(
+            normalise(cells, scaling), scaling, coding, model, device, guess
+        )
+    return Encoded(payloads, denormalise(decoded, scaling), cells, step)
+
+
+def _fit(
+    cells: Floats,
+    scaling: Sequence[Scaling],
+    coding: Coding,
+    model: Model,
+    device: str,
+    guess: float,
+) -> tuple[list[bytes], Floats, float]:
+    """Payloads with the finest steps that fit, the cells they decode to, and the last step."""
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    _, expected = model.card.best_bottleneck(coding.size, coding.level)
-    searches = [_StepSearch(coding.size, expected.step) for _ in cells]
-    payloads = [b""] * len(cells)
+    if not guess:
+        _, expected = model.card.best_bottleneck(coding.size, coding.level)
+        guess = expected.step
+    searches = [StepSearch(coding.size, guess) for _ in cells]
+    payloads, steps = [b""] * len(cells), [guess] * len(cells)
     decoded = np.empty_like(cells)
     while pending := [i for i, search in enumerate(searches) if not search.done]:
+        tried = [searches[i].step for i in pending]
         fields, fresh = coder.encode(
             cells[pending],
             scaling=[scaling[i] for i in pending],
             bottleneck=coding.bottleneck,
-            steps=[searches[i].step for i in pending],
+            steps=tried,
             variable=variable,
         )
         for i, field, values in zip(pending, fields, fresh, strict=True):
             payload = pack(field, model.tables)
             if searches[i].tell(len(payload)):
-                payloads[i], decoded[i] = payload, values
-    return payloads, decoded
-
-
-class _StepSearch:
-    """The finest quantisation step whose payload fits in ``size`` bytes."""
-
-    def __init__(self, size: int, step: float) -> None:
-        self._size = size
-        self._known: dict[float, int] = {}
-        self.step = float(np.clip(step, *_STEPS))
-        self.done = False
-
-    def tell(self, length: int) -> bool:
-        """Take the length of the payload at ``step``; whether it is the best so far."""
-        self._known[self.step] = length
-        fits = [step for step, size in self._known.items() if size <= self._size]
-        best = bool(fits) and self.step == min(fits)
-        full = best and length >= _FULL * self._size
-        finest = best and self.step <= _STEPS[0]
-        self.done = full or finest or (bool(fits) and len(self._known) >= _TRIALS)
-        if not fits and self.step >= _STEPS[1]:
-            raise UsageError(
-                f"expected a field that fits in {self._size} bytes; its smallest payload has "
-                f"{length}. Choose a smaller ratio."
-            )
-        self.step = self._aim()
-        # The aim may fall on what is known already: no finer step is to be found.
-        self.done = self.done or (bool(fits) and self.step in self._known)
-        return best
-
-    def _aim(self) -> float:
-        logs = sorted((np.log(step), np.log(size)) for step, size in self._known.items())
-        target = np.log(self._size * (1 + _FULL) / 2)
-        above = [log for log in logs if log[1] > np.log(self._size)]
-        below = [log for log in logs if log[1] <= np.log(self._size)]
-        if above and below:
-            (x0, y0), (x1, y1) = above[-1], below[0]
-            share = (y0 - target) / (y0 - y1) if y0 > y1 else 0.5
-            aim = x0 + np.clip(share, 0.05, 0.95) * (x1 - x0)
-        else:
-            x0, y0 = logs[-1] if above else logs[0]
-            aim = x0 + np.clip((y0 - target) * 1.3, -3, 3)
-            aim += 0.05 * len(logs) * np.sign(aim - x0)
-        return float(np.clip(np.exp(aim), *_STEPS))
+                payloads[i], decoded[i], steps[i] = payload, values, field.step
+    return payloads, decoded, steps[-1]
 
 
 def decode_cells(

@@ -35,7 +35,18 @@ def validate(path: str) -> list[Finding]:
         store = open_store(path)
     except HpcodecError as error:
         return [Finding(path, str(error))]
-    return [finding for item in store.variables.values() for finding in _check(store, item)]
+    errors = store.record.get("error")
+    gone = sorted(set(errors if isinstance(errors, dict) else ()) - set(store.variables))
+    findings = [
+        Finding(
+            name,
+            f"expected a compressed variable '{name}', as the store's record has it; got none.",
+        )
+        for name in gone
+    ]
+    for item in store.variables.values():
+        findings += _check(store, item)
+    return findings
 
 
 def _check(store: Store, item: StoredVariable) -> list[Finding]:

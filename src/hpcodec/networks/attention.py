@@ -69,19 +69,20 @@ class FieldSpaceBlock(nn.Module):
         field = field[:, 1:-1, 1:-1]
         hidden = self.expand(self.norm(field) * (1 + scale_mlp) + shift_mlp)
         hidden = self.overlap(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return field[:, 1:-1, 1:-1] + self.reduce(functional.gelu(hidden))
+        update: Tensor = self.reduce(functional.gelu(hidden))
+        return field[:, 1:-1, 1:-1] + update
 
     def _attend(self, field: Tensor) -> Tensor:
         count, side, _, width = field.shape
         across = side // WINDOW
         grid = field.view(count, across, WINDOW, across, WINDOW, width)
-        tokens = grid.transpose(2, 3).reshape(count * across**2, WINDOW**2, width)
+        windows = grid.transpose(2, 3).reshape(count * across**2, WINDOW**2, width)
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for part in self.qkv(tokens).chunk(3, -1)
+            for part in self.qkv(windows).chunk(3, -1)
         )
         bias = self.bias.to(query.dtype)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias[None])
-        tokens = self.project(mixed.transpose(1, 2).flatten(-2))
+        tokens: Tensor = self.project(mixed.transpose(1, 2).flatten(-2))
         grid = tokens.view(count, across, across, WINDOW, WINDOW, width).transpose(2, 3)
         return grid.reshape(count, side, side, width)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -143,6 +144,8 @@ class FieldSpaceAutoencoder(nn.Module):
         super().__init__()
         self.architecture = a = architecture
         self.levels = range(BASE_LEVEL + 1, a.level + 1)
+        # The base field stays what it is, so no level is folded into it.
+        self.folded = range(BASE_LEVEL + 2, a.level + 1)
         # Typical size of each level's residual, so that every stage sees numbers near one.
         self.register_buffer("spread", torch.ones(len(self.levels)))
         self.embed = nn.Embedding(1 + len(a.variables), self._EMBEDDING)
@@ -175,12 +178,11 @@ class FieldSpaceAutoencoder(nn.Module):
                 blocks=a.encoder_blocks,
                 condition=self._CONDITION,
             )
-            for _ in self.levels
+            for _ in self.folded
         )
-        self.latent = nn.ModuleList(nn.Conv2d(a.features, 1, 1) for _ in self.levels)
-        self.latent = nn.ModuleList(nn.Conv2d(a.features, 1, 1) for _ in self.levels)
+        self.latent = nn.ModuleList(nn.Conv2d(a.features, 1, 1) for _ in self.folded)
         for head in self.latent:  # features start at zero, so the bottleneck starts as the mean
-            nn.init.zeros_(head.bias)
+            nn.init.zeros_(head.get_parameter("bias"))
 
     def _spread_at(self, level: int) -> Tensor:
         return self.spread[level - self.levels.start]
@@ -189,7 +191,8 @@ class FieldSpaceAutoencoder(nn.Module):
         coded = torch.full_like(setting.step, float(level <= setting.bottleneck))
         step = setting.step_at(level, self.architecture.level).flatten() / self._spread_at(level)
         known = torch.stack([torch.log2(step.clamp_min(1e-6)) / 4 * coded, coded], 1)
-        return self.condition(torch.cat([self.embed(setting.variable), known], 1))
+        told: Tensor = self.condition(torch.cat([self.embed(setting.variable), known], 1))
+        return told
 
     def predict(
         self,
@@ -215,7 +218,7 @@ class FieldSpaceAutoencoder(nn.Module):
         Tensor
             ``(n, 3, F, nside, nside)``, components as in :func:`split`.
         """
-        stage = self.decompress[level - self.levels.start]
+        stage = cast(FieldSpaceStage, self.decompress[level - self.levels.start])
         spread = self._spread_at(level)
         fine = statics[level]
         relief = 4 * torch.cat([split(fine[:, i])[1] for i in range(_STATICS)], 1)
@@ -229,7 +232,7 @@ class FieldSpaceAutoencoder(nn.Module):
         condition = self._condition(level, setting)
         faces = parent.shape[1]
         residual = stage(fields, condition.repeat_interleave(faces, 0)) * spread
-        return residual.unflatten(0, (-1, faces)).transpose(1, 2)
+        return torch.unflatten(residual, 0, (-1, faces)).transpose(1, 2)
 
     def analyse(
         self,
@@ -260,8 +263,10 @@ class FieldSpaceAutoencoder(nn.Module):
         level = BASE_LEVEL + (field.shape[-1] // 2**BASE_LEVEL).bit_length() - 1
         faces = field.shape[1]
         features = field.new_zeros(field.shape[0], self.architecture.features, *field.shape[1:])
-        while level > max(setting.bottleneck, BASE_LEVEL):
-            stage = self.compress[level - self.levels.start]
+        if setting.bottleneck == BASE_LEVEL:
+            return functional.avg_pool2d(field, field.shape[-1] // 2**BASE_LEVEL)
+        while level > setting.bottleneck:
+            stage = cast(FieldSpaceStage, self.compress[level - self.folded.start])
             spread = self._spread_at(level)
             field, residual = split(field)
             stack = torch.cat([field[:, None] / spread, residual / spread, _fold(features)], 1)
@@ -270,8 +275,8 @@ class FieldSpaceAutoencoder(nn.Module):
             inputs = torch.cat([local(padded[:, :1]), padded[:, 1:, 2:-2, 2:-2]], 1)
             condition = self._condition(level, setting).repeat_interleave(faces, 0)
             features = stage(inputs, condition).unflatten(0, (-1, faces)).transpose(1, 2)
-            if level - 1 == setting.bottleneck > BASE_LEVEL:
-                head = self.latent[level - self.levels.start]
+            if level - 1 == setting.bottleneck:
+                head = self.latent[level - self.folded.start]
                 change = head(features.transpose(1, 2).flatten(0, 1)).unflatten(0, (-1, faces))
                 field = field + _without_mean(change.squeeze(2) * spread)
             level -= 1
@@ -282,7 +287,7 @@ def _fold(features: Tensor) -> Tensor:
     """Features of four children as fields of their parent: ``(n, 4 c, F, side / 2, side / 2)``."""
     faces = features.shape[2]
     folded = functional.pixel_unshuffle(features.transpose(1, 2).flatten(0, 1), 2)
-    return folded.unflatten(0, (-1, faces)).transpose(1, 2)
+    return torch.unflatten(folded, 0, (-1, faces)).transpose(1, 2)
 
 
 def _without_mean(field: Tensor) -> Tensor:

@@ -32,15 +32,16 @@ def _nested_index(nside: int) -> npt.NDArray[np.int64]:
 
 @lru_cache(maxsize=16)
 def _index_tensors(nside: int, device: str) -> tuple[Tensor, Tensor]:
-    forward = torch.from_numpy(_nested_index(nside))
-    return forward.to(device), torch.argsort(forward).to(device)
+    with torch.inference_mode(False):  # kept beyond the call, perhaps for training
+        forward = torch.from_numpy(_nested_index(nside))
+        return forward.to(device), torch.argsort(forward).to(device)
 
 
 def to_faces(cells: Tensor) -> Tensor:
     """Nested cells ``(…, 12 * nside**2)`` as faces ``(…, 12, nside, nside)``."""
     nside = int((cells.shape[-1] // 12) ** 0.5)
     forward, _ = _index_tensors(nside, str(cells.device))
-    return cells[..., forward].unflatten(-1, (12, nside, nside))
+    return torch.unflatten(cells[..., forward], -1, (12, nside, nside))
 
 
 def to_nested(faces: Tensor) -> Tensor:
@@ -111,7 +112,8 @@ def _walk(
 
 @lru_cache(maxsize=32)
 def _halo_tensor(nside: int, halo: int, device: str) -> Tensor:
-    return torch.from_numpy(halo_index(nside, halo).ravel()).to(device)
+    with torch.inference_mode(False):  # kept beyond the call, perhaps for training
+        return torch.from_numpy(halo_index(nside, halo).ravel()).to(device)
 
 
 def pad_sphere(faces: Tensor, halo: int) -> Tensor:

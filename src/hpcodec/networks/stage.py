@@ -65,14 +65,13 @@ class FieldSpaceStage(nn.Module):
         condition : Tensor
             ``(n, condition)``.
         """
-        tokens = self.tokenise(fields).permute(0, 2, 3, 1)
+        tokens: Tensor = self.tokenise(fields).permute(0, 2, 3, 1)
         for block in self.blocks:
             tokens = block(tokens, condition)
         cells = self.detokenise(functional.gelu(tokens)).permute(0, 3, 1, 2)
         inset = self.halo - 2
-        return functional.pixel_shuffle(cells, 2) + self.linear(
-            fields[:, :1, inset:-inset, inset:-inset]
-        )
+        smooth: Tensor = self.linear(fields[:, :1, inset:-inset, inset:-inset])
+        return functional.pixel_shuffle(cells, 2) + smooth
 
 
 def local(field: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 _COARSE = 5
+_LEAST = float(np.finfo(np.float32).tiny)
 _PERCENTILE = 99.0
 _SIGMAS = 2.5758  # a normal distribution's 99th percentile of |x|, in standard deviations
 
@@ -46,8 +47,9 @@ def measure_scaling(cells: Floats) -> Scaling:
     rest = np.abs(coarse - coarse.mean(1, keepdims=True))
     scale = float(np.percentile(rest, _PERCENTILE)) / _SIGMAS
     if scale <= 1e-30:  # rain over less than a hundredth of the globe, or nothing at all
-        scale = float(rest.std()) or 1.0
-    return Scaling(float(np.median(exact)), scale)
+        scale = float(rest.std())
+    # Payloads keep the scale as float32: one that vanishes there would make them unreadable.
+    return Scaling(float(np.median(exact)), scale if scale >= _LEAST else 1.0)
 
 
 def normalise(cells: Floats, scaling: Sequence[Scaling]) -> Floats:

@@ -111,7 +111,7 @@ def prefix_size(head: bytes, level: int) -> int:
         Finest level wanted.
     """
     header = read_header(head)
-    return header.size + sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1])
+    return int(header.size + sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1]))
 
 
 class _Header:
@@ -157,7 +157,7 @@ def _checked(segment: bytes, length: int) -> bytes:
     return code
 
 
-def _earlier() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _earlier() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Neighbours of each base cell that come before it, padded with the cell before it."""
     cells = cell_count(BASE_LEVEL)
     near = np.array(healpy.get_all_neighbours(2**BASE_LEVEL, np.arange(cells), nest=True)).T
@@ -186,5 +186,7 @@ def _restored(rest: Integers) -> Integers:
     """Inverse of :func:`predicted_base`."""
     base = np.zeros_like(rest)
     for cell in range(rest.size):
-        base[cell] = rest[cell] + _guess(base, cell)
+        # Python's integers: damaged bytes may sum to more than 32 bits, which then wrap.
+        value = int(rest[cell]) + _guess(base, cell)
+        base[cell] = (value + 2**31) % 2**32 - 2**31
     return base

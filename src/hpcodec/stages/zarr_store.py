@@ -17,6 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import zarr
 from zarr.abc.store import RangeByteRequest
@@ -156,8 +157,12 @@ class Store:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files, for a local store."""
-        return folder_size(Path(self.path.removeprefix("file://")))
+        """Bytes of all its files; 0 where the file system does not list them."""
+        files, inner = fsspec.url_to_fs(self.path)
+        try:
+            return int(files.du(inner))
+        except (OSError, NotImplementedError):
+            return 0
 
 
 def open_store(path: str) -> Store:
@@ -188,7 +193,7 @@ def open_store(path: str) -> Store:
             "Install a release that reads it."
         )
     try:
-        arrays = dict(group.arrays())
+        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
         variables = {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
     except FormatError:
         raise

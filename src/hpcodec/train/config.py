@@ -15,6 +15,8 @@ __all__ = ["TrainConfig", "read_config"]
 
 T = TypeVar("T")
 
+_KINDS = {"str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "tuple": (tuple,)}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -38,6 +40,8 @@ class TrainConfig:
         Name of a shipped model whose weights to start from; empty for none.
     steps, batch, rate, seed
         Optimiser steps, faces in a batch, largest learning rate, seed of everything random.
+    restarts : tuple of int
+        Steps at which the learning rate starts again, each time from half of where it began.
     log2_step : tuple of float
         Range of the logarithm of the quantisation steps drawn, normalised units.
     bottlenecks : tuple of int
@@ -60,6 +64,7 @@ class TrainConfig:
     batch: int = 24
     rate: float = 1e-3
     seed: int = 0
+    restarts: tuple[int, ...] = ()
     log2_step: tuple[float, float] = (-4.0, 4.0)
     bottlenecks: tuple[int, ...] = (3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8)
     validate_every: int = 1000
@@ -79,6 +84,8 @@ def read_config(path: Path) -> TrainConfig:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"expected a training configuration in {path}; got {error}.") from error
     shape = data.pop("architecture", {})
+    if not isinstance(shape, dict):
+        raise UsageError(f"{path}: expected a table as 'architecture'; got {shape!r}.")
     return _build(TrainConfig, data | {"architecture": _build(Architecture, shape, path)}, path)
 
 
@@ -88,6 +95,11 @@ def _build(kind: type[T], data: dict[str, Any], path: Path) -> T:
         if key not in known:
             raise UsageError(f"{path}: unknown key '{key}'. {nearest(key, known)}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    for key, value in values.items():
+        wanted = str(known[key].type)
+        kinds = _KINDS.get(wanted.partition("[")[0])
+        if kinds and type(value) not in kinds:
+            raise UsageError(f"{path}: expected {wanted} as '{key}'; got {value!r}.")
     try:
         return kind(**values)
     except TypeError as error:

@@ -131,9 +131,12 @@ class Run:
         return Report(self.step, losses.loss.detach(), losses.rate.detach(), losses.error.detach())
 
     def _schedule(self) -> float:
-        """Part of the largest rate: warm-up, then a cosine to a hundredth."""
-        done = self.step / self.config.steps
-        return min(1, (self.step + 1) / _WARM_UP) * (0.505 + 0.495 * math.cos(math.pi * done))
+        """Part of the largest rate: warm-up, then cosines to a hundredth of where they start."""
+        bounds = (0, *self.config.restarts, self.config.steps)
+        cycle = max(i for i, start in enumerate(bounds[:-1]) if start <= self.step)
+        done = (self.step - bounds[cycle]) / (bounds[cycle + 1] - bounds[cycle])
+        warm = min(1.0, (self.step - bounds[cycle] + 1) / _WARM_UP)
+        return warm * 0.5**cycle * (0.505 + 0.495 * math.cos(math.pi * done))
 
     def _validate(self, report: Report) -> Report:
         self.network.eval()
@@ -170,4 +173,5 @@ def measure_spread(network: FieldSpaceAutoencoder, fields: TrainingFields, draws
             field, residual = split(field)
             sizes[level].append(float(residual.square().mean().sqrt()))
             level -= 1
-    network.spread.copy_(torch.tensor([np.median(size) for size in sizes.values()]))
+    # No field may reach the finest levels: their spread stays one.
+    network.spread.copy_(torch.tensor([np.median(size or [1.0]) for size in sizes.values()]))

@@ -37,7 +37,7 @@ def prepare(data: Path, patterns: Sequence[str], folder: Path) -> tuple[Prepared
     patterns : sequence of str
         Such as ``train/t2m*.nc``.
     folder : Path
-        Where the faces go. Fields that are there already are not made again.
+        Where the faces go; those of earlier calls with the same files are replaced.
 
     Returns
     -------

@@ -40,7 +40,12 @@ Told = Callable[[str], None]
 
 
 def publish(
-    config: TrainConfig, prepared: Path, statics: Path, run: Path, target: Path, tell: Told = lambda line: None
+    config: TrainConfig,
+    prepared: Path,
+    statics: Path,
+    run: Path,
+    target: Path,
+    tell: Told = lambda line: None,
 ) -> None:
     """Write ``model.safetensors`` and ``card.json`` of a finished run to ``target``.
 

@@ -64,7 +64,7 @@ class Backward:
         with _autocast(batch.field.device):
             statics = _pyramid(batch.statics)
             losses = autoencode(self._network, batch.field, statics, setting, pad_isolated, given)
-        losses.loss.backward()
+        torch.autograd.backward(losses.loss)
         return losses
 
     def _capture(
@@ -74,7 +74,7 @@ class Backward:
         field, statics, variable, step = inputs
         own_batch = Batch(batch.level, field, statics, variable)
         own_setting = Setting(variable, step, setting.bottleneck)
-        stream = torch.cuda.Stream()
+        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(2):  # libraries choose their kernels before the capture
@@ -106,6 +106,7 @@ def _pyramid(statics: Tensor) -> dict[int, Tensor]:
     pyramid = {level: statics}
     while level > BASE_LEVEL:
         finer = pyramid[level].flatten(1, 2)
-        pyramid[level - 1] = functional.avg_pool2d(finer, 2).unflatten(1, statics.shape[1:3])
+        coarser = functional.avg_pool2d(finer, 2)
+        pyramid[level - 1] = torch.unflatten(coarser, 1, statics.shape[1:3])
         level -= 1
     return pyramid

@@ -1,0 +1,93 @@
+"""Sources and stores that many tests read; what is made once here is never changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hpcodec import remap_operators
+from hpcodec.compress import Options, compress
+from hpcodec.stages.zarr_store import chunk_key
+from tests.synthetic import MODEL, rich, series
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny networks are slower on many threads, by far where something else is running."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's own cache of remap operators."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HPCODEC_CACHE_DIR", str(tmp_path_factory.mktemp("operators")))
+        remap_operators.operators_for.cache_clear()
+        yield
+
+
+@pytest.fixture(scope="session")
+def series_source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """NetCDF file of one variable in eight steps."""
+    path = tmp_path_factory.mktemp("series") / "series.nc"
+    series().to_netcdf(path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def single_source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """NetCDF file of one step."""
+    path = tmp_path_factory.mktemp("single") / "single.nc"
+    series(1).to_netcdf(path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def rich_source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Zarr group of two variables, levels, members, and what is no field."""
+    path = tmp_path_factory.mktemp("rich") / "rich.zarr"
+    rich().to_zarr(path, consolidated=False)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def series_store(series_source: str) -> str:
+    """Store of the series at a ratio of 4."""
+    target = series_source.replace(".nc", ".zarr")
+    compress(series_source, target, Options(ratio=4, model=MODEL, device="cpu", batch=3))
+    return target
+
+
+@pytest.fixture(scope="session")
+def single_store(single_source: str) -> str:
+    """Store of the single step at a ratio of 2."""
+    target = single_source.replace(".nc", ".zarr")
+    compress(single_source, target, Options(ratio=2, model=MODEL, device="cpu"))
+    return target
+
+
+@pytest.fixture(scope="session")
+def rich_store(rich_source: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Store of the rich source at a ratio of 4."""
+    target = str(tmp_path_factory.mktemp("rich_store") / "store.zarr")
+    compress(rich_source, target, Options(ratio=4, model=MODEL, device="cpu", batch=6))
+    return target
+
+
+@pytest.fixture
+def damaged(single_store: str, tmp_path: Path) -> Path:
+    """Copy of the store of one step, to be damaged."""
+    copy = tmp_path / "damaged.zarr"
+    shutil.copytree(single_store, copy)
+    return copy
+
+
+@pytest.fixture
+def chunk(damaged: Path) -> Path:
+    """The only payload of the copy."""
+    return damaged / "t2m" / chunk_key(np.empty((1, 37, 72)).shape, 0)

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import healpy
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpcodec.networks.sphere import (
+    halo_index,
+    pad_isolated,
+    pad_sphere,
+    to_faces,
+    to_nested,
+)
+
+Vectors = npt.NDArray[np.float64]
+
+
+def places(nside: int) -> Vectors:
+    """Unit vectors of all cells in the order of the flattened faces: ``(12 * nside**2, 3)``."""
+    nested = torch.arange(12 * nside**2)
+    cells = to_faces(nested).flatten().numpy()
+    return np.stack(healpy.pix2vec(nside, cells, nest=True), -1)
+
+
+@given(level=st.integers(0, 6), leading=st.lists(st.integers(1, 3), max_size=2))
+@settings(deadline=None)
+def test_faces_round_trip(level: int, leading: list[int]) -> None:
+    nside = 2**level
+    cells = torch.arange(12 * nside**2).expand(*leading, -1)
+    faces = to_faces(cells)
+    assert faces.shape == (*leading, 12, nside, nside)
+    assert torch.equal(to_nested(faces), cells)
+
+
+def test_a_parent_is_a_square_of_its_children() -> None:
+    parents = to_faces(torch.arange(12 * 8**2))
+    children = to_faces(torch.arange(12 * 16**2) // 4)
+    assert torch.equal(children[:, ::2, ::2], parents)
+    assert torch.equal(children[:, 1::2, 1::2], parents)
+
+
+def test_rows_and_columns_are_right_handed() -> None:
+    vectors = places(16).reshape(12, 16, 16, 3)
+    east = vectors[:, :-1, 1:] - vectors[:, :-1, :-1]
+    north = vectors[:, 1:, :-1] - vectors[:, :-1, :-1]
+    outward = np.cross(east, north)
+    assert (np.sum(outward * vectors[:, :-1, :-1], -1) > 0).all()
+
+
+@pytest.mark.parametrize(("nside", "halo"), [(1, 1), (2, 3), (8, 1), (8, 5), (16, 16), (4, 6)])
+def test_interior_is_the_face_itself(nside: int, halo: int) -> None:
+    index = halo_index(nside, halo)
+    side = nside + 2 * halo
+    assert index.shape == (12, side, side)
+    assert index.min() >= 0
+    assert index.max() < 12 * nside**2
+    own = index[:, halo : halo + nside, halo : halo + nside]
+    np.testing.assert_array_equal(own.ravel(), np.arange(12 * nside**2))
+
+
+@pytest.mark.parametrize(("nside", "halo"), [(8, 4), (16, 6), (16, 16)])
+def test_steps_in_the_halo_are_steps_on_the_sphere(nside: int, halo: int) -> None:
+    index = halo_index(nside, halo)
+    nested = to_faces(torch.arange(12 * nside**2)).flatten().numpy()
+    around = np.array(healpy.get_all_neighbours(nside, nested, nest=True)).T
+    place = np.full(12 * nside**2 + 1, -1)
+    place[nested] = np.arange(12 * nside**2)
+    near = place[around]  # missing neighbours are -1, the last entry, which is -1
+    side = nside + 2 * halo
+    # Beside and above the face, not in its corners: there every straight step is to a neighbour.
+    face = slice(halo, halo + nside)
+    crosses = np.zeros((side, side), bool)
+    crosses[face, :] = crosses[:, face] = True
+    for left, right, both in (
+        (index[:, :, :-1], index[:, :, 1:], crosses[:, :-1] & crosses[:, 1:]),
+        (index[:, :-1], index[:, 1:], crosses[:-1] & crosses[1:]),
+    ):
+        touching = (near[left] == right[..., None]).any(-1)
+        assert touching[:, both].all()
+
+
+@pytest.mark.parametrize("nside", [2, 8])
+def test_corners_of_the_halo(nside: int) -> None:
+    """The diagonal cell, or where only three faces meet one of its two neighbours again."""
+    index = halo_index(nside, 1)
+    nested = to_faces(torch.arange(12 * nside**2)).flatten().numpy()
+    around = np.array(healpy.get_all_neighbours(nside, nested, nest=True)).T
+    doubled = 0
+    for face in index:
+        for down, left in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+            inner_row, inner_column = (1 if down == 0 else -2), (1 if left == 0 else -2)
+            own = face[inner_row, inner_column]
+            beside = {int(face[down, inner_column]), int(face[inner_row, left])}
+            corner = int(face[down, left])
+            assert nested[corner] in around[own]
+            lacking = -1 in around[own]
+            assert (corner in beside) == lacking
+            doubled += lacking
+    assert doubled == 3 * 8
+
+
+@pytest.mark.parametrize(("nside", "halo"), [(8, 3), (16, 5)])
+def test_halo_is_right_handed(nside: int, halo: int) -> None:
+    """Turned neighbours arrive turned: nothing is mirrored across a seam."""
+    vectors = places(nside)[halo_index(nside, halo)]
+    east = vectors[:, :-1, 1:] - vectors[:, :-1, :-1]
+    north = vectors[:, 1:, :-1] - vectors[:, :-1, :-1]
+    handed = np.sum(np.cross(east, north) * vectors[:, :-1, :-1], -1) > 0
+    side = nside + 2 * halo - 1
+    inside = np.zeros((side, side), bool)
+    inside[halo : halo + nside - 1] = inside[:, halo : halo + nside - 1] = True
+    assert handed[:, inside].all()
+
+
+def test_smooth_fields_stay_smooth_across_seams() -> None:
+    nside, halo = 32, 2
+    vectors = places(nside)
+    field = torch.from_numpy(vectors @ np.array([0.3, -0.5, 0.8])).view(1, 1, 12, nside, nside)
+    padded = pad_sphere(field, halo)
+    assert padded.shape == (12, 1, nside + 4, nside + 4)
+    steps = max(float(padded.diff(dim=axis).abs().max()) for axis in (-1, -2))
+    assert steps < 3 * np.sqrt(4 * np.pi / (12 * nside**2))
+
+
+def test_pad_sphere_keeps_fields_and_channels_apart() -> None:
+    field = torch.arange(2 * 3 * 12 * 16.0).view(2, 3, 12, 4, 4)
+    padded = pad_sphere(field, 2).view(2, 12, 3, 8, 8)
+    assert torch.equal(padded[:, :, :, 2:-2, 2:-2], field.transpose(1, 2))
+    for sphere in range(2):
+        for channel in range(3):
+            known = set(field[sphere, channel].flatten().tolist())
+            assert set(padded[sphere, :, channel].flatten().tolist()) == known
+
+
+def test_inference_leaves_nothing_that_training_cannot_use() -> None:
+    with torch.inference_mode():
+        pad_sphere(to_faces(torch.zeros(1, 1, 12)), 3)
+    cells = torch.zeros(1, 1, 12, requires_grad=True)
+    padded = pad_sphere(to_faces(cells), 3)
+    torch.autograd.backward(padded.sum() + to_nested(to_faces(cells)).sum())
+    assert cells.grad is not None
+    assert float(cells.grad.sum()) == 12 * 7**2 + 12
+
+
+def test_pad_isolated_repeats_the_edge() -> None:
+    field = torch.arange(2 * 3 * 16.0).view(2, 3, 1, 4, 4)
+    padded = pad_isolated(field, 2)
+    assert padded.shape == (2, 3, 8, 8)
+    assert torch.equal(padded[..., 2:-2, 2:-2], field[:, :, 0])
+    assert torch.equal(padded[..., 0, 2:-2], field[:, :, 0, 0])
+    assert torch.equal(padded[..., 2:-2, -1], field[:, :, 0, :, -1])
+    assert torch.equal(padded[..., 0, 0], field[:, :, 0, 0, 0])

@@ -1,0 +1,233 @@
+"""The command: exit codes, results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hpcodec import cli
+from hpcodec.terminal import progress
+from tests.synthetic import MODEL, raw
+
+VERBS = ("compress", "decompress", "info", "validate", "models", "compare", "train")
+
+
+def run(*arguments: str) -> tuple[str, str]:
+    """Output of a command that does what it is asked to."""
+    result = CliRunner().invoke(cli.app, list(arguments))
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "\x1b" not in result.output
+    return result.stdout, result.stderr
+
+
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[int, str]:
+    """Exit code and stderr of a command that is refused, through the entry point."""
+    monkeypatch.setattr(sys, "argv", ["hpcodec", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in error
+    return int(caught.value.code or 0), error
+
+
+def test_compress(single_source: str, tmp_path: Path) -> None:
+    store = str(tmp_path / "a.zarr")
+    plain, error = run("compress", single_source, store, "--ratio", "2", "--model", MODEL)
+    assert plain.startswith(f"{store}: ")
+    assert "t2m" in plain
+    assert error == ""
+    out, error = run(
+        "compress", single_source, store, "--ratio", "2", "-v", "t2m", "--overwrite", "--json"
+    )
+    about: dict[str, Any] = json.loads(out)
+    assert about["store"] == store
+    assert about["ratio"] >= 2
+    assert [item["name"] for item in about["variables"]] == ["t2m"]
+    assert error == ""
+
+
+def test_names_that_are_left_out(single_source: str, tmp_path: Path) -> None:
+    source = tmp_path / "a.nc"
+    source.write_bytes(Path(single_source).read_bytes())
+    run("compress", str(source), "--ratio", "2", "--device", "cpu")
+    assert (tmp_path / "a.zarr").is_dir()
+    source.unlink()
+    out, _ = run("decompress", str(tmp_path / "a.zarr"), "--device", "cpu")
+    assert out.startswith(str(source))
+    assert raw(source).t2m.shape == (1, 37, 72)
+
+
+def test_decompress(series_store: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "a.nc")
+    out, error = run(
+        "decompress", series_store, target, "--level", "3", "--time", "2020-01-01", "-v", "t2m"
+    )
+    assert out.startswith(f"{target}: ")
+    assert error == ""
+    assert raw(target).t2m.shape == (4, 768)
+
+
+def test_info(rich_store: str) -> None:
+    about = json.loads(run("info", rich_store, "--json")[0])
+    assert set(about["variables"]) == {"ta", "msl"}
+    plain, error = run("info", rich_store)
+    assert "6 x" not in plain
+    assert "3 x 2 x 37 x 72" in plain
+    assert error == ""
+
+
+def test_validate(single_store: str, damaged: Path, chunk: Path) -> None:
+    assert "whole" in run("validate", single_store)[0]
+    assert json.loads(run("validate", single_store, "--json")[0]) == []
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    result = CliRunner().invoke(cli.app, ["validate", str(damaged)])
+    assert result.exit_code == 1
+    assert result.stdout.count("\n") == 1
+    result = CliRunner().invoke(cli.app, ["validate", str(damaged), "--json"])
+    assert result.exit_code == 1
+    assert [item["where"] for item in json.loads(result.stdout)] == ["t2m, step 0"]
+
+
+def test_models() -> None:
+    assert MODEL in run("models")[0]
+    cards = json.loads(run("models", "--json")[0])
+    assert MODEL in [card["name"] for card in cards]
+
+
+def test_compare(single_source: str, single_store: str) -> None:
+    plain, error = run("compare", single_source, single_store)
+    assert "t2m\tsource" in plain
+    assert error == ""
+    rows = json.loads(run("compare", single_source, single_store, "--level", "3", "--json")[0])
+    assert [row["grid"] for row in rows] == ["source", "3"]
+    assert rows[0]["figures"]["rmse"] > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compress", "no.nc", "a.zarr"),
+        ("compress", "no.nc", "a.zarr", "--ratio", "many"),
+        ("compress", "no.nc", "a.zarr", "--ratio", "0.5"),
+        ("compress", "a.zarr", "a.zarr"),
+        ("decompress", "no.zarr", "a.nc"),
+        ("info", "no.zarr"),
+        ("compare", "no.nc", "no.zarr"),
+        ("train", "no.toml", "--data", ".", "--run", "r"),
+    ],
+)
+def test_refusals_are_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, error = refused(monkeypatch, capsys, *arguments)
+    assert code == 1
+    assert error.startswith("hpcodec: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("squash", "a.nc"),
+        ("compress",),
+        ("compress", "a.nc", "--quality", "9"),
+        ("compress", "a.nc", "--batch", "0"),
+        ("decompress", "a.zarr", "--level", "fine"),
+        ("train", "a.toml"),
+    ],
+)
+def test_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    code, error = refused(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert "Usage" in error
+
+
+def test_an_existing_output(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    single_source: str,
+    single_store: str,
+) -> None:
+    code, error = refused(
+        monkeypatch, capsys, "compress", single_source, single_store, "--ratio", "2"
+    )
+    assert code == 1
+    assert "exists" in error
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help(verb: str) -> None:
+    out, error = run(*verb.split(), "--help")
+    assert "Usage" in out
+    assert error == ""
+    assert run(*verb.split(), "-h")[0] == out
+
+
+def test_help_is_quick_and_imports_no_torch() -> None:
+    code = (
+        "import sys, hpcodec; from hpcodec import cli; sys.argv = ['hpcodec', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'xarray', 'zarr', 'numcodecs', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    start = time.perf_counter()
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, check=True, capture_output=True, text=True, timeout=60)
+    assert time.perf_counter() - start < 2
+    assert "compress" in done.stdout
+
+
+def test_a_pipe_gets_results_alone(single_store: str) -> None:
+    command = [sys.executable, "-m", "hpcodec.cli", "info", single_store, "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout)["path"] == single_store
+    assert done.stderr == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_on_stderr_and_on_terminals_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress("compress", quiet=False) as told:
+        told("t2m", 1, 2)
+    assert capsys.readouterr() == ("", "")
+    for quiet in (True, False):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress("compress", quiet=quiet) as told:
+            told("t2m", 1, 2)
+            told("t2m", 2, 2)
+        assert ("compress t2m" in terminal.getvalue()) is not quiet
+    assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch, single_store: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "200")
+    cli.info(single_store)
+    assert "t2m" in terminal.getvalue()
+    assert "\t" not in terminal.getvalue()

@@ -1,0 +1,162 @@
+"""The stages in order, and back, without files."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from hpcodec.errors import FormatError, LevelError, MissingValueError, ModelError, UsageError
+from hpcodec.fields import Coding
+from hpcodec.pipeline import (
+    Encoded,
+    coding_for,
+    decode_cells,
+    decode_fields,
+    encode_fields,
+    split_payloads,
+)
+from hpcodec.stages.dataset import find_fields
+from hpcodec.stages.wire import prefix_size
+from tests.synthetic import MODEL, coding_in, series, waves
+
+SIZE = 2200
+FIELDS = waves(3)
+
+
+@lru_cache
+def coding(size: int = SIZE) -> Coding:
+    return coding_in(series(1), size)
+
+
+@lru_cache
+def encoded(size: int = SIZE) -> Encoded:
+    return encode_fields(FIELDS, coding(size), "cpu")
+
+
+@pytest.mark.parametrize("size", [1800, SIZE, 4000])
+def test_payloads_keep_the_size(size: int) -> None:
+    lengths = [len(payload) for payload in encoded(size).payloads]
+    assert len(lengths) == len(FIELDS)
+    assert max(lengths) <= size
+    assert min(lengths) > size // 2, "room is left that a finer step would use"
+
+
+def test_more_bytes_mean_less_error() -> None:
+    errors = [np.std(encoded(size).decoded - FIELDS) for size in (1800, 4000)]
+    floor = np.std(encoded().floor - FIELDS)
+    assert errors[1] < errors[0] < 0.1 * np.std(FIELDS)
+    assert floor < errors[1] * 1.05
+
+
+def test_encoding_tells_what_decoding_gives() -> None:
+    decoded = decode_fields(encoded().payloads, coding(), "cpu")
+    assert decoded.shape == FIELDS.shape
+    assert decoded.dtype == np.float32
+    np.testing.assert_allclose(decoded, encoded().decoded, atol=2e-3)
+
+
+def test_fields_do_not_change_each_other() -> None:
+    alone = decode_fields(encoded().payloads[1:2], coding(), "cpu")
+    together = decode_fields(encoded().payloads, coding(), "cpu")[1:2]
+    np.testing.assert_allclose(alone, together, atol=2e-3)
+
+
+def test_input_is_not_touched() -> None:
+    values = FIELDS[:1].copy()
+    values.flags.writeable = False
+    encode_fields(values, coding(), "cpu")
+    np.testing.assert_array_equal(values, FIELDS[:1])
+
+
+@pytest.mark.parametrize(("degrees", "finest", "size"), [(5.0, 4, SIZE), (2.5, 5, 5000)])
+def test_coarser_levels_are_block_means_and_need_only_a_prefix(
+    degrees: float, finest: int, size: int
+) -> None:
+    own = coding_in(series(1, degrees), size)
+    assert own.level == own.bottleneck == finest
+    (payload,) = encode_fields(waves(1, degrees), own, "cpu").payloads
+    whole = decode_cells([payload], own, finest, "cpu")
+    for level in range(3, finest):
+        prefix = payload[: prefix_size(payload, level)]
+        assert len(prefix) < len(payload)
+        coarse = decode_cells([prefix], own, level, "cpu")
+        means = whole.reshape(1, coarse.shape[1], -1).mean(-1, dtype=np.float64)
+        np.testing.assert_allclose(coarse, means, atol=2e-3)
+
+
+def test_finer_than_the_source_is_predicted_and_keeps_the_means() -> None:
+    finer = decode_cells(encoded().payloads[:1], coding(), 5, "cpu")
+    own = decode_cells(encoded().payloads[:1], coding(), 4, "cpu")
+    assert finer.shape == (1, 12 * 4**5)
+    assert np.isfinite(finer).all()
+    np.testing.assert_allclose(finer.reshape(1, -1, 4).mean(-1), own, atol=2e-3)
+
+
+@pytest.mark.parametrize("level", [-1, 2, 9, 29])
+def test_levels_that_the_model_does_not_give(level: int) -> None:
+    with pytest.raises(LevelError, match="3"):
+        decode_cells(encoded().payloads[:1], coding(), level, "cpu")
+
+
+def test_too_few_bytes() -> None:
+    with pytest.raises(UsageError, match="smaller ratio"):
+        encode_fields(FIELDS[:1], coding_in(series(1), 60), "cpu")
+
+
+@pytest.mark.parametrize("constant", [0.0, -3.5, 1e5])
+def test_constant_fields(constant: float) -> None:
+    values = np.full_like(FIELDS[:1], constant)
+    made = encode_fields(values, coding(), "cpu")
+    assert len(made.payloads[0]) <= SIZE
+    np.testing.assert_allclose(made.decoded, values, rtol=1e-5, atol=1e-2)
+
+
+def test_missing_values_are_refused() -> None:
+    values = FIELDS[:1].copy()
+    values[0, 3, 4] = np.nan
+    with pytest.raises(MissingValueError):
+        encode_fields(values, coding(), "cpu")
+
+
+def test_another_bottleneck_than_the_coding_has() -> None:
+    other = dataclasses.replace(coding(), bottleneck=3)
+    with pytest.raises(FormatError, match="bottleneck"):
+        decode_cells(encoded().payloads, other, 4, "cpu")
+
+
+def test_other_weights() -> None:
+    other = dataclasses.replace(coding(), weights="00" * 32)
+    with pytest.raises(ModelError, match="weights"):
+        decode_fields(encoded().payloads, other, "cpu")
+
+
+def test_a_chunk_is_split_into_its_payloads() -> None:
+    payloads = encoded().payloads
+    assert split_payloads(b"".join(payloads)) == payloads
+    assert split_payloads(b"") == []
+
+
+@pytest.mark.parametrize("rest", [b"HPC1", b"\0" * 40, b"x"])
+def test_what_follows_the_payloads_must_be_one(rest: bytes) -> None:
+    with pytest.raises(FormatError):
+        split_payloads(encoded().payloads[0] + rest)
+
+
+def test_a_chunk_that_ends_within_a_payload_is_refused() -> None:
+    payloads = split_payloads(b"".join(encoded().payloads)[:-3])
+    with pytest.raises(FormatError):
+        decode_fields(payloads, coding(), "cpu")
+
+
+def test_coding_of_a_variable() -> None:
+    (spec,) = find_fields(series(1), ["t2m"])
+    made = coding_for(spec, SIZE, model=MODEL, remap="idw")
+    assert (made.level, made.size, made.remap) == (4, SIZE, "idw")
+    assert made.variable in ("", "air_temperature")
+    assert Coding.from_dict(made.to_dict()) == made
+    for level in (3, 9):
+        with pytest.raises(LevelError, match="level"):
+            coding_for(spec, SIZE, model=MODEL, level=level)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hpcodec.train.fields import TrainingFields
+from hpcodec.train.loop import Run, measure_spread
+from hpcodec.train.run import open_run
+from tests.tiny import network
+from tests.train.conftest import Lab
+
+
+def stopped(run: Run, step: int) -> list[float]:
+    """Losses of a run that is stopped after ``step``, as by an interrupt."""
+    losses = []
+    for report in run:
+        losses.append(float(report.loss))
+        if report.step == step:
+            break
+    return losses
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(
+    lab: Lab, finished: tuple[Path, list[float]], tmp_path: Path, stop: int
+) -> None:
+    folder, whole = finished
+    before = stopped(lab.open(tmp_path), stop)
+    assert before == whole[:stop]
+    torch.manual_seed(12345)  # whatever another process would have there
+    run = lab.open(tmp_path, resume=True)
+    assert run.step == 3
+    after = [float(report.loss) for report in run]
+    assert after == whole[3:]
+    mine, theirs = (torch.load(f / "checkpoint.pt", weights_only=True) for f in (tmp_path, folder))
+    assert mine["step"] == theirs["step"] == 6
+    assert mine["best"] == theirs["best"]
+    for name, weights in theirs["network"].items():
+        assert torch.equal(mine["network"][name], weights), name
+    assert [*lab.open(tmp_path, resume=True)] == []
+
+
+def test_metrics(lab: Lab, finished: tuple[Path, list[float]]) -> None:
+    folder, losses = finished
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert [line["loss"] for line in lines] == [losses[2], losses[5]]
+    for line in lines:
+        assert all(math.isfinite(line[key]) for key in ("loss", "rate", "error", "figure"))
+        assert {score["name"] for score in line["scores"]} == {"tas tas"}
+        assert all(score["size"] > 0 and score["rmse"] > 0 for score in line["scores"])
+    assert not list(folder.glob("*.partial"))
+
+
+def test_best_weights_are_kept(finished: tuple[Path, list[float]]) -> None:
+    folder, _ = finished
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    checkpoint = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert checkpoint["best"] == min(line["figure"] for line in lines)
+    best = torch.load(folder / "best.pt", weights_only=True)
+    assert best.keys() == checkpoint["network"].keys()
+
+
+def test_training_lowers_the_loss(lab: Lab, tmp_path: Path) -> None:
+    config = replace(lab.config, steps=40, rate=2e-2, validate_every=40, bottlenecks=(3,), batch=8)
+    run = open_run(config, lab.prepared, lab.statics, tmp_path)
+    losses = [float(report.loss) for report in run]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.05
+
+
+def test_other_seeds_give_other_runs(lab: Lab, tmp_path: Path) -> None:
+    losses = []
+    for seed in (0, 1):
+        config = replace(lab.config, seed=seed)
+        run = open_run(config, lab.prepared, lab.statics, tmp_path / str(seed))
+        losses.append(stopped(run, 1))
+    assert losses[0] != losses[1]
+
+
+def test_spread_is_measured_where_there_are_fields(lab: Lab, tmp_path: Path) -> None:
+    fields = lab.open(tmp_path).fields
+    assert isinstance(fields, TrainingFields)
+    built = network(5)
+    measure_spread(built, fields)
+    assert 0 < float(built.spread[0]) < 10
+    assert float(built.spread[1]) == 1  # no field reaches level 5
+
+
+def test_restarts_lower_the_rate_and_warm_up_again(lab: Lab, tmp_path: Path) -> None:
+    config = replace(lab.config, steps=3000, restarts=(2000,))
+    run = open_run(config, lab.prepared, lab.statics, tmp_path)
+    rates = []
+    for run.step in range(config.steps):
+        rates.append(run._schedule())
+    assert max(rates) <= 1
+    assert min(rates) > 0
+    assert max(rates[2000:]) == pytest.approx(0.5, abs=0.1)
+    assert rates[1999] < 0.02
+    assert rates[2000] < rates[2199]

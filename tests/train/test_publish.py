@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from hpcodec.cards import CARD, read_card
+from hpcodec.entropy import TABLE_SHAPE, TOTAL
+from hpcodec.errors import FormatError
+from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
+from hpcodec.pipeline import coding_for, decode_fields, encode_fields
+from hpcodec.stages.dataset import find_fields, open_source, read_steps
+from hpcodec.train.publish import publish
+from tests.train.conftest import Lab
+
+
+@pytest.fixture(scope="session")
+def model(
+    lab: Lab, finished: tuple[Path, list[float]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    target = tmp_path_factory.mktemp("models") / "tiny"
+    told: list[str] = []
+    publish(lab.config, lab.prepared, lab.statics, finished[0], target, told.append)
+    assert told == ["counting symbols of training fields", "measuring on validation fields"]
+    (target.parent / STATICS).write_bytes(lab.statics.read_bytes())
+    return target
+
+
+def test_card_reads_back(lab: Lab, model: Path) -> None:
+    card = read_card(model)
+    assert (card.name, card.description) == ("tiny", "A model for tests.")
+    assert card.weights == file_digest(model / WEIGHTS)
+    assert card.statics == file_digest(lab.statics)
+    assert card.architecture["level"] == 4
+    assert card.variable_index("air_temperature") == 1
+    assert card.training["steps"] in (3, 6)
+    assert card.training["of"] == 6
+    assert card.training["credits"] == ["Made up."]
+    assert len(card.training["data"]) == 5
+    assert {point.bottleneck for point in card.operating_points} == {3, 4}
+    assert all(point.size > 0 and point.rmse > 0 for point in card.operating_points)
+    assert {entry["field"] for entry in card.validation} == {"tas tas"}
+
+
+def test_finer_steps_take_more_bytes(model: Path) -> None:
+    points = [p for p in read_card(model).operating_points if p.bottleneck == 4]
+    points.sort(key=lambda point: point.step)
+    assert points[0].size > points[-1].size
+    assert points[0].rmse < points[-1].rmse
+
+
+def test_weights_hold_tables(model: Path) -> None:
+    tables = load_file(model / WEIGHTS)["tables"]
+    assert tables.shape == TABLE_SHAPE
+    assert (tables.sum(-1, dtype=np.int64) == TOTAL).all()
+
+
+def test_published_model_compresses(lab: Lab, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCODEC_MODELS", str(model.parent))
+    assert load_model("tiny").card == read_card(model)
+    with open_source(str(lab.data / "val/tas.nc")) as source:
+        (spec,) = find_fields(source)
+        values = read_steps(source, spec, 0, 1)
+    coding = coding_for(spec, 1500, model="tiny")
+    assert coding.level == 4
+    encoded = encode_fields(values, coding, "cpu")
+    assert len(encoded.payloads[0]) <= 1500
+    decoded = decode_fields(encoded.payloads, coding, "cpu")
+    np.testing.assert_allclose(decoded, encoded.decoded, atol=1e-2)
+    assert float(np.std(decoded - values)) < float(np.std(values)) / 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training": {"steps": 0}}, "nobody trained"),
+        ({"training": {}}, "nobody trained"),
+        ({"operating_points": []}, "nobody trained"),
+        ({"operating_point": []}, "unknown key 'operating_point'. Did you mean"),
+        ({"operating_points": [{"bottleneck": 3}]}, "expected a model card"),
+        ({"operating_points": 3}, "expected a model card"),
+        ({"training": None}, "expected a model card"),
+        ({"serves": 3}, "expected a model card"),
+    ],
+)
+def test_refused_cards(model: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    data = json.loads((model / CARD).read_text("utf-8"))
+    (tmp_path / CARD).write_text(json.dumps(data | change), "utf-8")
+    with pytest.raises(FormatError) as caught:
+        read_card(tmp_path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "3", "{}", '{"name": "a"}'])
+def test_no_card(tmp_path: Path, text: str) -> None:
+    (tmp_path / CARD).write_text(text, "utf-8")
+    with pytest.raises(FormatError, match="expected a model card"):
+        read_card(tmp_path)
+    (tmp_path / CARD).unlink()
+    with pytest.raises(FormatError, match="expected a model card"):
+        read_card(tmp_path)
