@@ -23,7 +23,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 
-from hpcodec.errors import FormatError, GridError, UsageError
+from hpcodec.errors import FormatError, GridError, MissingValueError, UsageError
 from hpcodec.fields import Coding
 from hpcodec.missing import fill_missing
 from hpcodec.pipeline import coding_for, decode_fields, encode_fields, split_payloads
@@ -77,6 +77,11 @@ def coding_of(field: xr.DataArray, ratio: float, model: str = "") -> Coding:
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
     fields = np.asarray(values, np.float32).reshape(-1, *coding.grid.shape)
+    if np.isnan(fields).all((1, 2)).any():
+        raise MissingValueError(
+            "expected fields with values; got one that is missing whole, as where a chunk of "
+            "several steps reaches beyond the array. Set chunks to one step."
+        )
     fields = fill_missing(fields, "", "the chunk")
     return b"".join(encode_fields(fields, coding).payloads)
 
