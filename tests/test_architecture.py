@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "terminal"),
-    ("grid", "missing", "output_formats"),
+    ("even", "grid", "missing", "output_formats"),
     ("fields", "conventions", "entropy", "networks", "remap_operators", "output"),
     ("cards", "stages"),
     ("models", "figures", "output_store", "step_search"),

@@ -10,16 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from zarr.codecs import BloscCodec
 
 from hpcodec.errors import OutputError, UsageError
+from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.output import OutputVariable, create_output
 from hpcodec.output_formats import ZarrOutput, json_value
 from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, folder_size
 
 __all__ = ["StoreOutput", "create_store"]
+
+_SHORT = 2**16  # bytes of a coordinate that is worth a codec of its own
 
 
 class StoreOutput(ZarrOutput):
@@ -87,26 +91,34 @@ class StoreOutput(ZarrOutput):
         """Bytes of all files."""
         return folder_size(self._path)
 
-    def _create(self, variable: OutputVariable) -> None:
-        # A linear coordinate shrinks to little only if whole groups of eight are shuffled by bits.
-        super()._create(variable)
-        array: Any = self._group[variable.name]
-        if len(variable.shape) != 1 or array.dtype.kind not in "fiu":
-            return
-        metadata = array.metadata.to_dict()
-        itemsize = array.dtype.itemsize
-        self._group.create_array(
-            variable.name,
-            shape=variable.shape,
-            dtype=array.dtype,
-            chunks=tuple(-(-n // 8) * 8 for n in array.chunks),
-            compressors=BloscCodec(typesize=itemsize, cname="zstd", clevel=9, shuffle="bitshuffle")
-            if variable.shape[0] > 8
-            else None,
-            attributes=metadata["attributes"],
-            dimension_names=variable.dims,
-            overwrite=True,
-        )
+    def even_out(self) -> None:
+        """Store evenly spaced coordinates as start and step, and shuffle other short ones."""
+        for name, array in list(self._group.arrays()):
+            values = np.asarray(array[...]) if array.ndim == 1 else None
+            if values is None or values.dtype.kind not in "fiu" or values.size <= 8:
+                continue
+            options: dict[str, Any] = {"chunks": array.shape}
+            if spacing(values) is not None:
+                options |= {"serializer": {"name": EVEN}, "compressors": None}
+            elif values.nbytes <= _SHORT:
+                # Bits are shuffled in whole groups of eight values only.
+                options["chunks"] = (-(-values.size // 8) * 8,)
+                options["compressors"] = BloscCodec(
+                    typesize=values.itemsize, cname="zstd", clevel=9, shuffle="bitshuffle"
+                )
+            else:
+                continue
+            metadata: Any = array.metadata
+            self._group.create_array(
+                name,
+                shape=array.shape,
+                dtype=array.dtype,
+                fill_value=array.fill_value,
+                attributes=array.attrs.asdict(),
+                dimension_names=metadata.dimension_names,
+                overwrite=True,
+                **options,
+            )[...] = values
 
 
 @contextmanager
@@ -132,4 +144,5 @@ def create_store(path: str, skeleton: xr.Dataset, *, overwrite: bool) -> Iterato
     if not path.rstrip("/").endswith(".zarr"):
         raise UsageError(f"expected a store's path to end in .zarr; got '{path}'.")
     with create_output(path, skeleton, (), overwrite, StoreOutput) as output:
+        output.even_out()
         yield output
