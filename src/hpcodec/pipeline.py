@@ -184,28 +184,31 @@ def _fit(
     device: str,
     guess: float,
 ) -> tuple[list[bytes], Floats, float]:
-    """Payloads with the finest steps that fit, the cells they decode to, and the last step."""
+    """Payloads with the finest steps that fit, the cells they decode to, and the last step.
+
+    The first field shows where to look for the others, which go together.
+    """
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
     if not guess:
         _, expected = model.card.best_bottleneck(coding.size, coding.level)
         guess = expected.step
-    searches = [StepSearch(coding.size, guess) for _ in cells]
-    payloads, steps = [b""] * len(cells), [guess] * len(cells)
+    payloads = [b""] * len(cells)
     decoded = np.empty_like(cells)
-    while pending := [i for i, search in enumerate(searches) if not search.done]:
-        tried = [searches[i].step for i in pending]
-        fields, fresh = coder.encode(
-            cells[pending],
-            scaling=[scaling[i] for i in pending],
-            bottleneck=coding.bottleneck,
-            steps=tried,
-            variable=variable,
-        )
-        for i, field, values in zip(pending, fields, fresh, strict=True):
-            payload = pack(field, model.tables)
-            if searches[i].tell(len(payload)):
-                payloads[i], decoded[i], steps[i] = payload, values, field.step
-    return payloads, decoded, steps[-1]
+    for wave in ([0], list(range(1, len(cells)))):
+        searches = {i: StepSearch(coding.size, guess) for i in wave}
+        while pending := [i for i, search in searches.items() if not search.done]:
+            fields, fresh = coder.encode(
+                cells[pending],
+                scaling=[scaling[i] for i in pending],
+                bottleneck=coding.bottleneck,
+                steps=[searches[i].step for i in pending],
+                variable=variable,
+            )
+            for i, field, values in zip(pending, fields, fresh, strict=True):
+                payload = pack(field, model.tables)
+                if searches[i].tell(len(payload)):
+                    payloads[i], decoded[i], guess = payload, values, field.step
+    return payloads, decoded, guess
 
 
 def decode_cells(

@@ -5,12 +5,16 @@ fields (n, inputs, side, side) -> tokens of 2 x 2 cells -> blocks -> fields (n, 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hpcodec.networks.attention import SHIFT, FieldSpaceBlock
 
 __all__ = ["FieldSpaceStage", "local"]
+
+_PART = 3 * 2**14
+"""Cells that a CPU works on at a time: measured, two or three faces of the finest level."""
 
 
 class FieldSpaceStage(nn.Module):
@@ -65,6 +69,14 @@ class FieldSpaceStage(nn.Module):
         condition : Tensor
             ``(n, condition)``.
         """
+        if torch.is_grad_enabled() or fields.device.type != "cpu":
+            return self._transform(fields, condition)
+        # On a CPU, what stays in the cache goes faster than all faces of all fields at once.
+        part = max(1, _PART // fields[0, 0].numel())
+        pairs = zip(torch.split(fields, part), torch.split(condition, part), strict=True)
+        return torch.cat([self._transform(*pair) for pair in pairs])
+
+    def _transform(self, fields: Tensor, condition: Tensor) -> Tensor:
         tokens: Tensor = self.tokenise(fields).permute(0, 2, 3, 1)
         for block in self.blocks:
             tokens = block(tokens, condition)
