@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hpcodec import remap_operators
-from hpcodec.compress import Options, compress
+from hpcodec.compression import Options, compress
 from hpcodec.stages.zarr_store import chunk_key
 from tests.synthetic import MODEL, rich, series
 

@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cards", "stages"),
     ("models", "figures", "output_store", "step_search"),
     ("pipeline", "maps"),
-    ("codec", "compress", "decompress", "compare", "info", "validate", "train"),
+    ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("cli",),
 )
 # Modules of these may use each other.

@@ -42,7 +42,7 @@ def test_bytes_by_level_are_those_of_the_first_payload(single_store: str) -> Non
 
 def test_it_needs_no_torch(single_store: str) -> None:
     code = (
-        "import sys; from hpcodec.info import describe; from hpcodec.validate import validate; "
+        "import sys; from hpcodec.info import describe; from hpcodec.validation import validate; "
         "describe(sys.argv[1]); assert not validate(sys.argv[1]); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, single_store], check=True, timeout=60)

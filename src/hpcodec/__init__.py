@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpcodec.codec import FieldSpace, FieldSpaceCodec
-    from hpcodec.compare import compare
-    from hpcodec.compress import Options, compress
-    from hpcodec.decompress import decompress
+    from hpcodec.comparison import compare
+    from hpcodec.compression import Options, compress
+    from hpcodec.decompression import decompress
     from hpcodec.info import describe
-    from hpcodec.validate import validate
+    from hpcodec.validation import validate
 
 __all__ = [
     "FieldSpace",
@@ -30,12 +30,12 @@ __all__ = [
 _HOME = {
     "FieldSpace": "codec",
     "FieldSpaceCodec": "codec",
-    "Options": "compress",
-    "compare": "compare",
-    "compress": "compress",
-    "decompress": "decompress",
+    "Options": "compression",
+    "compare": "comparison",
+    "compress": "compression",
+    "decompress": "decompression",
     "describe": "info",
-    "validate": "validate",
+    "validate": "validation",
 }
 
 
@@ -43,5 +43,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (any public name)
     if name not in _HOME:
         raise AttributeError(f"module 'hpcodec' has no attribute '{name}'")
     value = getattr(import_module(f"hpcodec.{_HOME[name]}"), name)
-    globals()[name] = value  # a submodule of the same name must not hide it
+    globals()[name] = value
     return value

@@ -62,8 +62,8 @@ def compress(
     as_json: AsJson = False,
 ) -> None:
     """Compress the global fields of SOURCE into a store, and carry all else along."""
-    from hpcodec.compress import Options
-    from hpcodec.compress import compress as run
+    from hpcodec.compression import Options
+    from hpcodec.compression import compress as run
 
     options = Options(
         ratio=_ratio(ratio),
@@ -130,7 +130,7 @@ def decompress(
     quiet: Quiet = False,
 ) -> None:
     """Decompress a store to its source grid, or to HEALPix cells of any level."""
-    from hpcodec.decompress import decompress as run
+    from hpcodec.decompression import decompress as run
 
     path = target or f"{store.rstrip('/').removesuffix('.zarr')}.nc"
     with progress("decompress", quiet) as told:
@@ -195,7 +195,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a store: structure, checksums, models; exit code 1 if anything is wrong."""
-    from hpcodec.validate import validate as check
+    from hpcodec.validation import validate as check
 
     findings = check(store)
     if as_json:
@@ -245,7 +245,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare a store with its original: errors weighted by cos latitude, per level."""
-    from hpcodec.compare import compare as run
+    from hpcodec.comparison import compare as run
 
     rows = run(
         original, store, variables=variable, levels=level, device=device, batch=batch, plot=plot

@@ -14,11 +14,11 @@ import numpy as np
 import xarray as xr
 from zarr.codecs import BloscCodec
 
-from hpcodec.errors import OutputError, UsageError
+from hpcodec.errors import UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.output import OutputVariable, create_output
-from hpcodec.output_formats import ZarrOutput, json_value
+from hpcodec.output_formats import ZarrOutput, json_value, reported
 from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, folder_size
 
 __all__ = ["StoreOutput", "create_store"]
@@ -40,18 +40,19 @@ class StoreOutput(ZarrOutput):
             Of its payloads.
         """
         self._variables[variable.name] = variable
-        self._group.create_array(
-            variable.name,
-            shape=variable.shape,
-            dtype="float32",
-            chunks=(1,) * variable.leading + variable.shape[variable.leading :],
-            serializer={"name": CODEC, "configuration": coding.to_dict()},
-            compressors=None,
-            fill_value=float("nan"),
-            attributes={k: json_value(v) for k, v in variable.attributes.items()},
-            dimension_names=variable.dims,
-            overwrite=True,
-        )
+        with reported(self._target):
+            self._group.create_array(
+                variable.name,
+                shape=variable.shape,
+                dtype="float32",
+                chunks=(1,) * variable.leading + variable.shape[variable.leading :],
+                serializer={"name": CODEC, "configuration": coding.to_dict()},
+                compressors=None,
+                fill_value=float("nan"),
+                attributes={k: json_value(v) for k, v in variable.attributes.items()},
+                dimension_names=variable.dims,
+                overwrite=True,
+            )
 
     def put(self, name: str, step: int, payload: bytes) -> None:
         """Store the payload of the field at flattened leading index ``step``.
@@ -62,18 +63,14 @@ class StoreOutput(ZarrOutput):
             If it cannot be written.
         """
         path = self._path / name / chunk_key(self._variables[name].shape, step)
-        try:
+        with reported(self._target):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(payload)
-        except OSError as error:
-            raise OutputError(
-                f"expected to write '{self._target}'; got: {error.strerror}. "
-                "Check the folder, its rights and space."
-            ) from error
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write the attribute that makes it a store, and drop what zarr's JSON can do without."""
-        self._group.attrs[ATTRIBUTE] = dict(record)
+        with reported(self._target):
+            self._group.attrs[ATTRIBUTE] = dict(record)
         self.shrink()
 
     def shrink(self) -> None:
@@ -84,7 +81,8 @@ class StoreOutput(ZarrOutput):
             if plain.get("chunk_key_encoding", {}).get("name") == "default":
                 plain["chunk_key_encoding"] = {"name": "default"}
             kept = data if "shape" in data and data["shape"] == [] else plain
-            path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
+            with reported(self._target):
+                path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
 
     @property
     def size(self) -> int:
@@ -109,16 +107,17 @@ class StoreOutput(ZarrOutput):
             else:
                 continue
             metadata: Any = array.metadata
-            self._group.create_array(
-                name,
-                shape=array.shape,
-                dtype=array.dtype,
-                fill_value=array.fill_value,
-                attributes=array.attrs.asdict(),
-                dimension_names=metadata.dimension_names,
-                overwrite=True,
-                **options,
-            )[...] = values
+            with reported(self._target):
+                self._group.create_array(
+                    name,
+                    shape=array.shape,
+                    dtype=array.dtype,
+                    fill_value=array.fill_value,
+                    attributes=array.attrs.asdict(),
+                    dimension_names=metadata.dimension_names,
+                    overwrite=True,
+                    **options,
+                )[...] = values
 
 
 @contextmanager

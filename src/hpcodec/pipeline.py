@@ -3,7 +3,7 @@
     values -> to_healpix -> normalise -> encode -> pack -> payloads
     payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> values
 
-Reading files and writing stores is on either side: :mod:`hpcodec.compress`.
+Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from numcodecs.zstd import Zstd
 from scipy.ndimage import map_coordinates
 
-from hpcodec.compress import RATIOS, Options, compress
+from hpcodec.compression import RATIOS, Options, compress
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 
 Doubles = npt.NDArray[np.float64]

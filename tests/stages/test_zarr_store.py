@@ -13,12 +13,12 @@ import pytest
 import xarray as xr
 import zarr
 
-from hpcodec.decompress import decompress
+from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, UsageError
 from hpcodec.info import describe
 from hpcodec.stages.wire import prefix_size, read_header
 from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, folder_size, open_store
-from hpcodec.validate import validate
+from hpcodec.validation import validate
 from tests.synthetic import bytes_of, rich
 
 Damage = Callable[[Path], None]

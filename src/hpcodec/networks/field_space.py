@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpcodec.grid import BASE_LEVEL
-from hpcodec.networks.sphere import pad_sphere
+from hpcodec.networks.sphere import face_level, pad_sphere
 from hpcodec.networks.stage import FieldSpaceStage, local
 
 __all__ = ["Architecture", "FieldSpaceAutoencoder", "Pad", "Setting", "merge", "split"]
@@ -260,7 +260,7 @@ class FieldSpaceAutoencoder(nn.Module):
         Tensor
             ``(n, F, nside, nside)`` at the bottleneck level.
         """
-        level = BASE_LEVEL + (field.shape[-1] // 2**BASE_LEVEL).bit_length() - 1
+        level = face_level(field)
         faces = field.shape[1]
         features = field.new_zeros(field.shape[0], self.architecture.features, *field.shape[1:])
         if setting.bottleneck == BASE_LEVEL:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["halo_index", "pad_isolated", "pad_sphere", "to_faces", "to_nested"]
+__all__ = ["face_level", "halo_index", "pad_isolated", "pad_sphere", "to_faces", "to_nested"]
 
 # Indices into healpy's neighbour list: the four that share an edge.
 _SOUTHWEST, _NORTHWEST, _NORTHEAST, _SOUTHEAST = 0, 2, 4, 6
@@ -35,6 +35,11 @@ def _index_tensors(nside: int, device: str) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False):  # kept beyond the call, perhaps for training
         forward = torch.from_numpy(_nested_index(nside))
         return forward.to(device), torch.argsort(forward).to(device)
+
+
+def face_level(faces: Tensor) -> int:
+    """Level of faces ``(…, nside, nside)``."""
+    return int(faces.shape[-1]).bit_length() - 1
 
 
 def to_faces(cells: Tensor) -> Tensor:

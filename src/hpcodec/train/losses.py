@@ -13,6 +13,7 @@ from torch import Tensor
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Pad, Setting, merge, split
 from hpcodec.networks.rate import dequantise, information, quantise
+from hpcodec.networks.sphere import face_level
 
 __all__ = ["Losses", "autoencode"]
 
@@ -43,7 +44,7 @@ class Losses:
 
 def decompose(field: Tensor) -> dict[int, Tensor]:
     """A field ``(n, F, side, side)`` averaged to every level from its own down to the base."""
-    level = BASE_LEVEL + (field.shape[-1] // 2**BASE_LEVEL).bit_length() - 1
+    level = face_level(field)
     means = {level: field}
     while level > BASE_LEVEL:
         means[level - 1] = split(means[level])[0]

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
-from hpcodec.networks.sphere import pad_isolated
+from hpcodec.networks.sphere import face_level, pad_isolated
 from hpcodec.train.fields import Batch
 from hpcodec.train.losses import Losses, autoencode
 
@@ -102,7 +102,7 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]
 
 def _pyramid(statics: Tensor) -> dict[int, Tensor]:
     """Static fields ``(n, 3, F, side, side)`` averaged to every level down to the base."""
-    level = BASE_LEVEL + (statics.shape[-1] // 2**BASE_LEVEL).bit_length() - 1
+    level = face_level(statics)
     pyramid = {level: statics}
     while level > BASE_LEVEL:
         finer = pyramid[level].flatten(1, 2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcodec.compress import Options, compress
+from hpcodec.compression import Options, compress
 from hpcodec.errors import (
     FormatError,
     GridError,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpcodec.stages.zarr_store import CODEC
-from hpcodec.validate import validate
+from hpcodec.validation import validate
 
 Bytes = Callable[[bytes], bytes]
 

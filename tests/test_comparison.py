@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpcodec.compare import SOURCE_GRID, compare
+from hpcodec.comparison import SOURCE_GRID, compare
 from hpcodec.errors import GridError, LevelError, UsageError
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import bytes_of, raw, rich, series
@@ -64,7 +64,6 @@ def test_another_dataset_is_refused(series_source: str, single_store: str, tmp_p
 
 
 def test_a_picture(single_source: str, single_store: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     path = tmp_path / "maps.png"
     compare(single_source, single_store, levels=[], device="cpu", plot=str(path))
     assert path.read_bytes().startswith(b"\x89PNG")

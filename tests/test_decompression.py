@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcodec.decompress import decompress, skeleton_of
+from hpcodec.decompression import decompress, skeleton_of
 from hpcodec.errors import FormatError, HpcodecError, LevelError, OutputError, UsageError
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import raw, rich, series
