@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -41,9 +40,9 @@ def series_source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def single_source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """NetCDF file of one step."""
+    """NetCDF file of one step, at 2.5 degrees."""
     path = tmp_path_factory.mktemp("single") / "single.nc"
-    series(1).to_netcdf(path)
+    series(1, 2.5).to_netcdf(path)
     return str(path)
 
 
@@ -65,9 +64,9 @@ def series_store(series_source: str) -> str:
 
 @pytest.fixture(scope="session")
 def single_store(single_source: str) -> str:
-    """Store of the single step at a ratio of 2."""
+    """Store of the single step at a ratio of 4."""
     target = single_source.replace(".nc", ".zarr")
-    compress(single_source, target, Options(ratio=2, model=MODEL, device="cpu"))
+    compress(single_source, target, Options(ratio=4, model=MODEL, device="cpu"))
     return target
 
 
@@ -90,4 +89,4 @@ def damaged(single_store: str, tmp_path: Path) -> Path:
 @pytest.fixture
 def chunk(damaged: Path) -> Path:
     """The only payload of the copy."""
-    return damaged / "t2m" / chunk_key(np.empty((1, 37, 72)).shape, 0)
+    return damaged / "t2m" / chunk_key((1, 73, 144), 0)

@@ -16,11 +16,12 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "terminal"),
-    ("even", "grid", "missing", "output_formats"),
+    ("even", "grid", "missing", "output_formats", "targets"),
     ("fields", "conventions", "entropy", "networks", "remap_operators", "output"),
-    ("cards", "stages"),
+    ("cards", "report", "stages"),
     ("models", "figures", "output_store", "step_search"),
-    ("pipeline", "maps"),
+    ("fitting", "maps"),
+    ("pipeline",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("cli",),
 )

@@ -173,9 +173,8 @@ def test_decode_into_an_array_given() -> None:
 def test_bytes_are_those_of_a_store(series_store: str, tmp_path: Path) -> None:
     item = open_store(series_store).variables["t2m"]
     values = waves(8)
-    for step in (0, 4):
-        stored = (Path(series_store) / "t2m" / chunk_key(item.shape, step)).read_bytes()
-        assert FieldSpace(**item.coding.to_dict()).encode(values[step : step + 1]) == stored
+    stored = (Path(series_store) / "t2m" / chunk_key(item.shape, 0)).read_bytes()
+    assert FieldSpace(**item.coding.to_dict()).encode(values[:1]) == stored
     group = zarr.create_array(
         tmp_path / "a.zarr",
         shape=(1, *SHAPE),

@@ -142,7 +142,7 @@ def test_outputs_that_are_refused(single_store: str, tmp_path: Path) -> None:
             decompress(single_store, str(tmp_path / name), device="cpu")
     assert (tmp_path / "old.nc").read_text() == "old"
     decompress(single_store, str(tmp_path / "old.nc"), device="cpu", overwrite=True)
-    assert raw(tmp_path / "old.nc").t2m.shape == (1, 37, 72)
+    assert raw(tmp_path / "old.nc").t2m.shape == (1, 73, 144)
 
 
 def test_a_variable_that_is_not_there(single_store: str, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_unknown_key_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "0.9", "", "10.0", None])
 def test_other_formats(version: str | None) -> None:
-    with pytest.raises(FormatError, match=r"expected format 1\.0; got"):
+    with pytest.raises(FormatError, match=r"expected format 1\.1; got"):
         Coding.from_dict(CODING.to_dict() | {"format": version})
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
 
 from hpcodec.errors import FormatError, nearest
 from hpcodec.fields import FieldSpec
+from hpcodec.grid import cell_count
 
 __all__ = ["CARD", "ModelCard", "OperatingPoint", "read_card"]
 
@@ -103,6 +107,38 @@ class ModelCard:
         bottleneck = min(expected.bottleneck, level)
         return bottleneck, dataclasses.replace(expected, bottleneck=bottleneck)
 
+    def expected_octave(
+        self, quantity: Literal["size", "rmse"], bottleneck: int, level: int
+    ) -> Callable[[float], float]:
+        """Log2 of the step at which fields are expected to have a size, or an error.
+
+        Parameters
+        ----------
+        quantity : str
+            ``size`` in bytes, or ``rmse`` over the scale of the field.
+        bottleneck : int
+            Finest level coded.
+        level : int
+            Level of the source.
+        """
+        known = {p.bottleneck for p in self.operating_points}
+        # Points are of sources of the finest level. Where all levels are coded, the error is that
+        # of the steps, and a step of the finest level is half that of the next coarser one.
+        coded = bottleneck == level and quantity == "rmse"
+        like = max(known) if coded else min(known, key=lambda at: abs(at - bottleneck))
+        points = sorted(
+            (p for p in self.operating_points if p.bottleneck == like), key=lambda p: p.step
+        )
+        octaves = np.log2([p.step for p in points]) + (like - bottleneck if coded else 0)
+        values = np.array([getattr(p, quantity) for p in points])
+        octaves, values = _extended(octaves, values, quantity, cell_count(bottleneck) / 8)
+        logs = np.log2(values if quantity == "rmse" else values[::-1])
+        rising = np.maximum.accumulate(logs) + 1e-9 * np.arange(logs.size)
+        places = octaves if quantity == "rmse" else octaves[::-1]
+        curve = PchipInterpolator(rising, places)
+        ends = rising[0], rising[-1]
+        return lambda value: float(curve(np.clip(np.log2(max(value, 1e-300)), *ends)))
+
     def serves_field(self, spec: FieldSpec) -> bool:
         """Whether this is a model for the variable of ``spec`` in particular."""
         return any(
@@ -116,6 +152,35 @@ class ModelCard:
         """Embedding of a variable: 0 for any that the model has no embedding for."""
         known = self.architecture.get("variables", [])
         return 1 + known.index(standard_name) if standard_name in known else 0
+
+
+Doubles = npt.NDArray[np.float64]
+
+_BEYOND = 24
+
+
+def _extended(
+    octaves: Doubles, values: Doubles, quantity: str, octave_bytes: float
+) -> tuple[Doubles, Doubles]:
+    """Points ``_BEYOND`` octaves farther on both sides.
+
+    Where steps are fine, each octave is one more bit for every number (``octave_bytes`` in all),
+    and halves the error; the rate at which a size grows comes halfway there with each octave.
+    Where they are coarse, sizes and errors change with the root of the step.
+    """
+    far = np.arange(1.0, _BEYOND + 1)
+    fine, coarse = octaves[0] - far, octaves[-1] + far
+    if quantity == "rmse":
+        before, after = values[0] / 2**far, values[-1] * 2 ** (far / 2)
+    else:
+        run = octaves[1:2] - octaves[0]
+        rate = (values[:1] - values[1:2]) / run if run.size else np.zeros(1)
+        rates = octave_bytes + (rate - octave_bytes) * 0.5**far
+        before, after = values[0] + np.cumsum(rates), values[-1] / 2 ** (far / 2)
+    return (
+        np.concatenate([fine[::-1], octaves, coarse]),
+        np.concatenate([before[::-1], values, after]),
+    )
 
 
 def read_card(folder: Path) -> ModelCard:

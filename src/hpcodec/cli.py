@@ -40,8 +40,15 @@ def compress(
     source: Annotated[str, typer.Argument(help="NetCDF or zarr: a path or any fsspec URL.")],
     store: Annotated[str, typer.Argument(help="Store; SOURCE with .zarr if left out.")] = "",
     ratio: Annotated[
-        str, typer.Option(help="Bytes as float32 over bytes on disk, at least: 16, 64, 256, 1024.")
-    ] = "64",
+        str,
+        typer.Option(
+            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out."
+        ),
+    ] = "",
+    rmse: Annotated[
+        str,
+        typer.Option(help="Instead of a ratio, the error of each field: 0.3, or t2m=0.3,msl=20."),
+    ] = "",
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
     ] = None,
@@ -64,9 +71,13 @@ def compress(
     """Compress the global fields of SOURCE into a store, and carry all else along."""
     from hpcodec.compression import Options
     from hpcodec.compression import compress as run
+    from hpcodec.targets import read_ratio, read_rmse
 
+    if ratio and rmse:
+        raise typer.BadParameter("expected --ratio or --rmse; got both. Leave one out.")
     options = Options(
-        ratio=_ratio(ratio),
+        ratio=read_ratio(ratio or "64"),
+        rmse=read_rmse(rmse) if rmse else {},
         model=model,
         level=level,
         bottleneck=bottleneck,
@@ -95,6 +106,7 @@ def compress(
             "model",
             "coded to",
             "in numbers",
+            "ratio, payload",
             "RMSE",
             "max error",
             "remap alone",
@@ -106,6 +118,7 @@ def compress(
                 r.model,
                 f"level {r.bottleneck} of {r.level}",
                 f"{r.numbers:g}x",
+                f"{r.source_bytes / r.payload_bytes:.1f}",
                 f"{r.rmse:.4g} {r.units}",
                 f"{r.max_error:.4g} {r.units}",
                 f"{r.remap_rmse:.4g} {r.units}",
@@ -309,15 +322,6 @@ def main() -> None:
         for note in getattr(error, "__notes__", []):
             typer.echo(f"    {note}", err=True)
         sys.exit(1)
-
-
-def _ratio(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise UsageError(
-            f"expected a number as ratio; got '{text}'. Choose 16, 64, 256 or 1024."
-        ) from error
 
 
 if __name__ == "__main__":

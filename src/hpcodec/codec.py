@@ -3,7 +3,8 @@
     chunk (…, rows, columns) float32 --encode--> payloads of its fields, one after the other
                                      <--decode--
 
-A chunk holds whole spheres. Its payloads are those that ``hpcodec compress`` writes.
+A chunk holds whole spheres. Its payloads are such as ``hpcodec compress`` writes, and its bytes
+depend on its own fields alone, in whatever order chunks are written.
 """
 
 from __future__ import annotations
@@ -29,28 +30,34 @@ from hpcodec.missing import fill_missing
 from hpcodec.pipeline import coding_for, decode_fields, encode_fields, split_payloads
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.zarr_store import CODEC
+from hpcodec.targets import check_ratio, check_rmse
 
 __all__ = ["FieldSpace", "FieldSpaceCodec", "coding_of"]
 
 
-def coding_of(field: xr.DataArray, ratio: float, model: str = "") -> Coding:
+def coding_of(
+    field: xr.DataArray, ratio: float | None = None, model: str = "", *, rmse: float | None = None
+) -> Coding:
     """Coding of a variable from its coordinates and attributes.
 
     Parameters
     ----------
     field : DataArray
         With latitude and longitude coordinates (CF, or of the usual names) over the whole globe.
-    ratio : float
-        Bytes of float32 over bytes of a compressed field, at least.
+    ratio : float, optional
+        Bytes of float32 over bytes of a compressed field, at least; 4 to 4096. 64 by default.
     model : str
         Name of the model; empty for the one that suits the variable.
+    rmse : float, optional
+        In place of a ratio: root of the mean square error of each field at most, weighted by
+        the cosine of latitude, in the unit of the variable.
 
     Raises
     ------
     GridError
         If the variable is not a field on a global grid.
     UsageError
-        If the ratio is not above 1.
+        If the ratio is out of range, the error is not positive, or both are given.
 
     Examples
     --------
@@ -59,8 +66,11 @@ def coding_of(field: xr.DataArray, ratio: float, model: str = "") -> Coding:
     >>> coding_of(field, ratio=64).level
     6
     """
-    if not ratio > 1:
-        raise UsageError(f"expected a ratio above 1; got {ratio}. Choose 16, 64, 256 or 1024.")
+    if ratio is not None and rmse is not None:
+        raise UsageError(f"expected a ratio or an RMSE; got {ratio:g} and {rmse:g}. Give one.")
+    wanted = 0.0 if rmse is None else check_rmse(rmse)
+    # By error there is but one bound in bytes: no field takes more than it has.
+    share = check_ratio(64 if ratio is None else ratio) if rmse is None else 1
     name = str(field.name or "field")
     variable = (
         field.rename(name)
@@ -72,7 +82,8 @@ def coding_of(field: xr.DataArray, ratio: float, model: str = "") -> Coding:
     if not variable.dtype.kind == "f":
         raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
     (spec,) = find_fields(variable.to_dataset(), [name])
-    return coding_for(spec, int(4 * prod(spec.grid.shape) // ratio), model=model)
+    size = int(4 * prod(spec.grid.shape) // share)
+    return coding_for(spec, size, rmse=wanted, model=model)
 
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
@@ -113,9 +124,16 @@ class FieldSpaceCodec(ArrayBytesCodec):
     is_fixed_size = False
 
     @classmethod
-    def for_field(cls, field: xr.DataArray, ratio: float = 64, model: str = "") -> Self:
+    def for_field(
+        cls,
+        field: xr.DataArray,
+        ratio: float | None = None,
+        model: str = "",
+        *,
+        rmse: float | None = None,
+    ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        return cls(coding_of(field, ratio, model))
+        return cls(coding_of(field, ratio, model, rmse=rmse))
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
@@ -174,9 +192,16 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
         self.coding = Coding.from_dict(coding)
 
     @classmethod
-    def for_field(cls, field: xr.DataArray, ratio: float = 64, model: str = "") -> Self:
+    def for_field(
+        cls,
+        field: xr.DataArray,
+        ratio: float | None = None,
+        model: str = "",
+        *,
+        rmse: float | None = None,
+    ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        return cls(**coding_of(field, ratio, model).to_dict())
+        return cls(**coding_of(field, ratio, model, rmse=rmse).to_dict())
 
     def get_config(self) -> dict[str, Any]:
         """JSON that zarr keeps."""

@@ -6,11 +6,9 @@ store --decompress--> dataset    on the source grid, or on HEALPix cells of any 
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -18,12 +16,13 @@ import xarray as xr
 
 from hpcodec.conventions import plain_attributes
 from hpcodec.errors import GridError, UsageError
-from hpcodec.fields import FORMAT_VERSION, Coding, FieldSpec
+from hpcodec.fields import Coding, FieldSpec
 from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
 from hpcodec.missing import fill_missing
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.pipeline import coding_for, encode_fields
+from hpcodec.report import VariableReport, record, record_size
 from hpcodec.stages.dataset import (
     OutputVariable,
     carried,
@@ -31,10 +30,13 @@ from hpcodec.stages.dataset import (
     open_source,
     read_steps,
 )
+from hpcodec.step_search import AS_EXPECTED
+from hpcodec.targets import check_ratio, check_rmse, rmse_for
 
 __all__ = ["RATIOS", "Options", "VariableReport", "compress"]
 
 RATIOS = (16, 64, 256, 1024)
+"""Those that published figures are for."""
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -47,7 +49,10 @@ class Options:
     Parameters
     ----------
     ratio : float
-        Bytes of the fields as float32 over bytes of the whole store, at least.
+        Bytes of the fields as float32 over bytes of the whole store, at least; 4 to 4096.
+    rmse : mapping of str to float
+        In place of a ratio: root of the mean square error of each field at most, weighted by cos
+        latitude, by variable in its unit; that of ``hpcodec.targets.ALL`` for all others.
     model : str
         Name of a model; empty for the one that suits each variable.
     level : int, optional
@@ -65,6 +70,7 @@ class Options:
     """
 
     ratio: float = 64
+    rmse: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     level: int | None = None
     bottleneck: int | None = None
@@ -74,46 +80,11 @@ class Options:
     fill: str = ""
 
     def __post_init__(self) -> None:
-        if not self.ratio > 1:
-            raise UsageError(f"expected a ratio above 1; got {self.ratio}. Choose one of {RATIOS}.")
+        check_ratio(self.ratio)
+        for rmse in self.rmse.values():
+            check_rmse(rmse)
         if self.batch < 1:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
-
-
-@dataclass(frozen=True)
-class VariableReport:
-    """What became of a variable; errors on the source grid, weighted by cos latitude.
-
-    Parameters
-    ----------
-    name, units, model : str
-        Of the variable, and the model that compressed it.
-    steps : int
-        Fields.
-    bottleneck, level : int
-        Finest coded level, and level of the remapped source.
-    source_bytes, payload_bytes : int
-        As float32, and compressed (base included, metadata not).
-    numbers : float
-        Numbers in a source field over numbers in its compressed field.
-    rmse, max_error : float
-        Of the decoded fields.
-    remap_rmse : float
-        What of it the remap alone costs.
-    """
-
-    name: str
-    units: str
-    model: str
-    steps: int
-    bottleneck: int
-    level: int
-    source_bytes: int
-    payload_bytes: int
-    numbers: float
-    rmse: float
-    max_error: float
-    remap_rmse: float
 
 
 def compress(
@@ -164,7 +135,7 @@ def compress(
                 _compress_variable(output, dataset, spec, coding, options, told)
                 for spec, coding in zip(specs, codings, strict=True)
             ]
-            output.finish(_record({r.name: asdict(r) for r in reports}))
+            output.finish(record(reports))
             size = output.size
     finally:
         dataset.close()
@@ -187,12 +158,20 @@ def _create_arrays(
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
     keys = ("model", "level", "bottleneck", "remap")
     wanted: dict[str, Any] = {key: getattr(options, key) for key in keys}
+    errors = rmse_for(options.rmse, [spec.name for spec in specs])
+    if options.rmse:
+        codings = [
+            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **wanted) for spec in specs
+        ]
+        for spec, coding in zip(specs, codings, strict=True):
+            output.add(_variable(dataset, spec), coding)
+        return codings
     for spec in specs:  # first with any size, to learn what the metadata take
         coding = coding_for(spec, _float_bytes(spec) // 2, **wanted)
         output.add(_variable(dataset, spec), coding)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - _record_size(specs)
+    rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
     codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
@@ -205,13 +184,6 @@ def _create_arrays(
         codings.append(coding_for(spec, size, **wanted))
         output.add(_variable(dataset, spec), codings[-1])
     return codings
-
-
-def _record_size(specs: Sequence[FieldSpec]) -> int:
-    """Bytes that the root's attribute takes at most, and a digit more or less in the codings."""
-    widest = -1.234e-100
-    record = _record({spec.name: dict.fromkeys(_FIGURES, widest) for spec in specs})
-    return len(json.dumps(record, separators=(",", ":"))) + 16 + 4 * len(specs)
 
 
 def _float_bytes(spec: FieldSpec) -> int:
@@ -238,18 +210,22 @@ def _compress_variable(
     told: Told,
 ) -> VariableReport:
     errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
-    size, guess = 0, 0.0
+    # One by one, each from what was found at the same level or member a time before, or else from
+    # the last: so that the bytes do not depend on the batch.
+    size, hints, cycle = 0, {-1: AS_EXPECTED}, prod(spec.leading_shape[1:])
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
         values = read_steps(dataset, spec, start, stop)
         values = fill_missing(values, options.fill, spec.name)
-        encoded = encode_fields(values, coding, options.device, guess)
-        guess = encoded.step
-        for step, payload in enumerate(encoded.payloads, start):
-            output.put(spec.name, step, payload)
-            size += len(payload)
-        errors.add(encoded.decoded, values)
-        floors.add(encoded.floor, values)
+        for step, one in enumerate(values, start):
+            with _named(spec.name):
+                hint = hints.get(step % cycle, hints[-1])
+                encoded = encode_fields(one[None], coding, options.device, hint)
+            hints[-1] = hints[step % cycle] = encoded.hint
+            output.put(spec.name, step, encoded.payloads[0])
+            size += len(encoded.payloads[0])
+            errors.add(encoded.decoded, one[None])
+            floors.add(encoded.floor, one[None])
         told(spec.name, stop, spec.steps)
     figures = errors.figures()
     return VariableReport(
@@ -268,18 +244,10 @@ def _compress_variable(
     )
 
 
-_FIGURES = ("rmse", "max_error", "remap_rmse")
-
-
-def _record(errors: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """What the root of a store says of itself."""
-    called = sys.argv[0].rpartition("/")[2] == "hpcodec"
-    return {
-        "format": FORMAT_VERSION,
-        "version": version("hpcodec"),
-        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
-        "error": {
-            name: {key: float(f"{figures[key]:.4g}") for key in _FIGURES}
-            for name, figures in errors.items()
-        },
-    }
+@contextmanager
+def _named(variable: str) -> Iterator[None]:
+    """Name the variable in what is said of a field that cannot be had as asked."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"'{variable}': {error}") from error

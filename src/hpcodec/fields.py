@@ -1,7 +1,7 @@
 """The frozen values that travel between the stages.
 
 FieldSpec        one variable of a dataset that is a global field in every step
-Coding           how fields are coded: model, grid, level, bytes
+Coding           how fields are coded: model, grid, level, bytes or error
 CompressedField  one field as the integers that a store keeps
 """
 
@@ -19,7 +19,7 @@ from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 
 __all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """Of stores and payloads; independent of the package's version."""
 
 
@@ -92,6 +92,9 @@ class Coding:
         CF standard name told to the model; empty for any.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
+    rmse : float
+        Error that one compressed field may have on the source grid, weighted by area, in its
+        unit; 0 for as little as ``size`` allows.
 
     Examples
     --------
@@ -109,10 +112,13 @@ class Coding:
     bottleneck: int
     variable: str = ""
     remap: str = "least_squares"
+    rmse: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, with the version of the format."""
+        """JSON form, with the version of the format; without an error that is 0."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        if not self.rmse:
+            del plain["rmse"]
         return {"format": FORMAT_VERSION, **plain, "grid": self.grid.to_dict()}
 
     @classmethod
@@ -137,12 +143,14 @@ class Coding:
             raise FormatError(
                 f"unknown key '{unknown[0]}' in a coding. {nearest(unknown[0], known)}"
             )
-        if missing := sorted(set(known) - set(data)):
+        if missing := sorted(set(known) - set(data) - {"rmse"}):
             raise FormatError(f"expected key '{missing[0]}' in a coding; it is not there.")
         values = {key: value for key, value in data.items() if key != "format"}
         for key, value in values.items():
             if known[key] in ("int", "str") and type(value).__name__ != known[key]:
                 raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
+        if "rmse" in values:
+            values["rmse"] = _positive(values["rmse"])
         try:
             coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
         except TypeError as error:
@@ -153,6 +161,13 @@ class Coding:
                 f"{coding.bottleneck} and {coding.level}. The store is damaged."
             )
         return coding
+
+
+def _positive(value: Any) -> float:  # noqa: ANN401
+    number = float(value) if type(value) in (int, float) and abs(value) < 1e300 else 0.0
+    if not number > 0:
+        raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
+    return number
 
 
 @dataclass(frozen=True, eq=False)

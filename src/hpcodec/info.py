@@ -52,6 +52,7 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "bottleneck": coding.bottleneck,
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
         "field_bytes": coding.size,
+        "field_rmse": coding.rmse,
         "first_field_bytes": {
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },

@@ -1,6 +1,6 @@
 """The stages in order, and back, for the fields of one chunk.
 
-    values -> to_healpix -> normalise -> encode -> pack -> payloads
+    values -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
     payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> values
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import Coding, CompressedField, FieldSpec, Scaling
+from hpcodec.fitting import Errors, fit
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
-from hpcodec.models import Model, choose_model, load_model
+from hpcodec.models import choose_model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import denormalise, measure_scaling, normalise
-from hpcodec.stages.wire import pack, prefix_size, read_header, unpack
-from hpcodec.step_search import StepSearch
+from hpcodec.stages.normalise import denormalise, measure_scaling
+from hpcodec.stages.wire import prefix_size, read_header, unpack
+from hpcodec.step_search import AS_EXPECTED, Hint
 
 __all__ = [
     "Encoded",
@@ -54,26 +55,27 @@ class Encoded:
         What decoding them gives: ``(n, rows, columns)`` or, from cells, ``(n, cells)``.
     floor : ndarray of float32
         What the remap alone would give, of the same shape.
-    step : float
-        Quantisation step of the last field, normalised units.
+    hint : Hint
+        What the last field says of fields like it.
     """
 
     payloads: list[bytes]
     decoded: Floats
     floor: Floats
-    step: float
+    hint: Hint
 
 
 def coding_for(
     spec: FieldSpec,
     size: int,
     *,
+    rmse: float = 0.0,
     model: str = "",
     level: int | None = None,
     bottleneck: int | None = None,
     remap: str = "least_squares",
 ) -> Coding:
-    """Coding of a variable in ``size`` bytes a field.
+    """Coding of a variable in ``size`` bytes a field, or with an RMSE of ``rmse``.
 
     Parameters
     ----------
@@ -81,12 +83,15 @@ def coding_for(
         The variable.
     size : int
         Bytes that a compressed field may take.
+    rmse : float
+        Error that a field may have, in its unit; 0 for as little as the bytes allow.
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
         HEALPix level to remap to; by default the grid's own, at most the model's finest.
     bottleneck : int, optional
-        Finest level to code; by default the one with the least error on the validation fields.
+        Finest level to code; by default the one with the least error on the validation fields,
+        or, by error, ``level``: no coarser one can do without any error.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
 
@@ -106,7 +111,7 @@ def coding_for(
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
     if bottleneck is None:
-        bottleneck, _ = loaded.card.best_bottleneck(size, chosen)
+        bottleneck = chosen if rmse else loaded.card.best_bottleneck(size, chosen)[0]
     if not BASE_LEVEL <= bottleneck <= chosen:
         raise LevelError(
             f"expected a bottleneck level from {BASE_LEVEL} to {chosen}, the level of the "
@@ -121,42 +126,51 @@ def coding_for(
         bottleneck=bottleneck,
         variable=spec.standard_name if loaded.card.variable_index(spec.standard_name) else "",
         remap=remap,
+        rmse=rmse,
     )
 
 
 def encode_fields(
-    values: Floats, coding: Coding, device: str = "auto", guess: float = 0.0
+    values: Floats, coding: Coding, device: str = "auto", hint: Hint = AS_EXPECTED
 ) -> Encoded:
-    """Compress fields, each into at most ``coding.size`` bytes.
+    """Compress fields, each into at most ``coding.size`` bytes or down to ``coding.rmse``.
 
     Parameters
     ----------
     values : ndarray of float32
         ``(n, rows, columns)`` on the coding's grid, finite.
     coding : Coding
-        From :func:`coding_for`.
+        From :func:`coding_for`. Its error is on the source grid, weighted by the area of points.
     device : str
         Torch device, or ``auto``.
-    guess : float
-        Step to try first, from fields like these; it saves time and changes nothing else.
+    hint : Hint
+        From :class:`Encoded` of fields like these. It saves trials, and may change the bytes
+        within what the coding allows.
 
     Raises
     ------
     MissingValueError
         If a value is missing or infinite.
     UsageError
-        If the fields cannot be had in so few bytes.
+        If the fields cannot be had in so few bytes, or with so small an error.
     """
     remap = remap_for(coding.grid, coding.level, coding.remap)
+    weights = coding.grid.area_weights
     cells = remap.to_healpix(values)
-    encoded = encode_cells(cells, coding, device, guess)
-    return dataclasses.replace(
-        encoded, decoded=remap.to_latlon(encoded.decoded), floor=remap.to_latlon(cells)
-    )
+    floor = remap.to_latlon(cells)
+
+    def errors_of(i: int) -> Errors:
+        def rmse(decoded: Floats) -> float:
+            return _rmse(remap.to_latlon(decoded), values[i : i + 1], weights)
+
+        return Errors(_rmse(floor[i : i + 1], values[i : i + 1], weights), rmse)
+
+    encoded = _encode(cells, coding, device, hint, errors_of)
+    return dataclasses.replace(encoded, decoded=remap.to_latlon(encoded.decoded), floor=floor)
 
 
 def encode_cells(
-    cells: Floats, coding: Coding, device: str = "auto", guess: float = 0.0
+    cells: Floats, coding: Coding, device: str = "auto", hint: Hint = AS_EXPECTED
 ) -> Encoded:
     """Compress fields that are on HEALPix cells of the coding's level already.
 
@@ -164,51 +178,36 @@ def encode_cells(
     ----------
     cells : ndarray of float32
         ``(n, 12 * 4**level)``, nested order, finite.
-    coding, device, guess
+    coding : Coding
+        As for :func:`encode_fields`, but its error is over the cells.
+    device, hint
         As for :func:`encode_fields`.
     """
+
+    def errors_of(i: int) -> Errors:
+        return Errors(0.0, lambda decoded: _rmse(decoded, cells[i : i + 1], np.ones(1)))
+
+    return _encode(cells, coding, device, hint, errors_of)
+
+
+def _encode(
+    cells: Floats, coding: Coding, device: str, hint: Hint, errors_of: Callable[[int], Errors]
+) -> Encoded:
+    """Field by field: each shows where to look for the next."""
     model = load_model(coding.model, coding.weights)
-    scaling = [measure_scaling(one) for one in cells]
-    with _NETWORK:
-        payloads, decoded, step = _fit(
-            normalise(cells, scaling), scaling, coding, model, device, guess
-        )
-    return Encoded(payloads, denormalise(decoded, scaling), cells, step)
+    payloads, decoded = [], np.empty_like(cells)
+    for i, one in enumerate(cells):
+        scaling = measure_scaling(one)
+        with _NETWORK:
+            fitted = fit(one, scaling, coding, model, device, errors=errors_of(i), hint=hint)
+        payloads.append(fitted.payload)
+        decoded[i], hint = fitted.decoded, fitted.hint
+    return Encoded(payloads, decoded, cells, hint)
 
 
-def _fit(
-    cells: Floats,
-    scaling: Sequence[Scaling],
-    coding: Coding,
-    model: Model,
-    device: str,
-    guess: float,
-) -> tuple[list[bytes], Floats, float]:
-    """Payloads with the finest steps that fit, the cells they decode to, and the last step.
-
-    The first field shows where to look for the others, which go together.
-    """
-    coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    if not guess:
-        _, expected = model.card.best_bottleneck(coding.size, coding.level)
-        guess = expected.step
-    payloads = [b""] * len(cells)
-    decoded = np.empty_like(cells)
-    for wave in ([0], list(range(1, len(cells)))):
-        searches = {i: StepSearch(coding.size, guess) for i in wave}
-        while pending := [i for i, search in searches.items() if not search.done]:
-            fields, fresh = coder.encode(
-                cells[pending],
-                scaling=[scaling[i] for i in pending],
-                bottleneck=coding.bottleneck,
-                steps=[searches[i].step for i in pending],
-                variable=variable,
-            )
-            for i, field, values in zip(pending, fields, fresh, strict=True):
-                payload = pack(field, model.tables)
-                if searches[i].tell(len(payload)):
-                    payloads[i], decoded[i], guess = payload, values, field.step
-    return payloads, decoded, guess
+def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> float:
+    error = decoded.astype(np.float64) - truth
+    return float(np.sqrt(np.mean(weights * error**2)))
 
 
 def decode_cells(

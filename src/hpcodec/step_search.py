@@ -1,73 +1,181 @@
-"""The quantisation step for a number of bytes, by trial.
+"""The quantisation step for a number of bytes, or for an error, by at most three trials.
 
-bytes allowed, first guess --step--> encode --tell(bytes it took)--> next step ... done
+limit, what the model's card expects --step--> encode --tell(bytes or error)--> next step ... done
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from hpcodec.errors import UsageError
+__all__ = ["AS_EXPECTED", "BAND", "TRIALS", "Curve", "Hint", "StepSearch"]
 
-__all__ = ["StepSearch"]
+Curve = Callable[[float], float]
+"""Octave (log2 of the step) at which a field is expected to have a value: bytes, or an error."""
 
-# Quantisation steps form a ladder of so many rungs to the octave, from 2**-8 to 2**14.
-_RUNGS = 32
-_LADDER = (-8 * _RUNGS, 14 * _RUNGS)
+BAND = 0.95
+"""Parts of the limit from which on a trial is good enough."""
 
-# After so many trials a search between two known rungs goes on by halves, which is sure to end.
-_TRIALS = 8
+TRIALS = 3
+"""Most trials of a search in which any of them fits."""
+
+# Steps tried, normalised units: 2**-14 to 2**14.
+_FINEST, _COARSEST = -14.0, 14.0
+
+# Parts of the limit aimed at: the middle of the band; then, while nothing fits, a little safer.
+_AIMS = (0.975, 0.975, 0.968, 0.95, 0.92)
+
+# Octaves per octave expected: how far the measured slope may be from the card's.
+_SLOPES = (0.4, 2.5)
+
+# From the fourth trial on so many octaves farther at least, twice as many each time.
+_PUSH = 1 / 16
+
+# A trial between two others keeps this part of their distance from both.
+_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class Hint:
+    """How fields of one kind differ from what the model's card expects of all fields.
+
+    Parameters
+    ----------
+    shift : float
+        Octaves by which their steps are larger.
+    slope : float
+        Octaves of the step for each octave expected.
+    """
+
+    shift: float = 0.0
+    slope: float = 1.0
+
+
+AS_EXPECTED = Hint()
+"""Of fields of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    octave: float
+    value: float
+    expected: float
 
 
 class StepSearch:
-    """The finest step of a ladder whose payload fits in ``size`` bytes.
+    """The step whose payload, or error, is just below a limit.
 
-    Where the search starts changes how long it takes, not what it finds: it ends when a rung is
-    known to fit and the next finer one not to.
+    A field is like those of the card but for a shift of the octave, and, once two steps have been
+    tried, a factor. The search ends with a trial in ``BAND`` of the limit, or with the best of
+    ``TRIALS``. Where none of them fits it goes on, ever farther, until one does: what is chosen is
+    never over the limit.
+
+    Parameters
+    ----------
+    limit : float
+        What the value may be at most; positive.
+    expected : Curve
+        Octave for a value, monotone: falling for bytes, rising for an error.
+    hint : Hint
+        From fields like this one.
     """
 
-    def __init__(self, size: int, step: float) -> None:
-        self._size = size
-        self._known: dict[int, int] = {}
-        self._rung = int(np.clip(round(_RUNGS * np.log2(step)), *_LADDER))
+    def __init__(self, limit: float, expected: Curve, hint: Hint = AS_EXPECTED) -> None:
+        self._limit = limit
+        self._expected = expected
+        self._known: list[_Trial] = []
+        self._best: _Trial | None = None
+        rising = expected(limit) >= expected(limit / 2)
+        # Where the value is smallest, and largest.
+        self._safe, self._tight = (_FINEST, _COARSEST) if rising else (_COARSEST, _FINEST)
+        self._slope = hint.slope
+        self._octave = _within(expected(_AIMS[0] * limit) + hint.shift)
         self.done = False
 
     @property
     def step(self) -> float:
-        """Step to try next, normalised units."""
-        return float(2.0 ** (self._rung / _RUNGS))
+        """Step to try next, normalised units: a float32."""
+        return float(np.float32(2.0**self._octave))
 
-    def tell(self, length: int) -> bool:
-        """Take the length of the payload at ``step``; whether it is the best so far."""
-        tried = self._rung
-        self._known[tried] = length
-        fits = min((r for r, size in self._known.items() if size <= self._size), default=None)
-        fails = max((r for r, size in self._known.items() if size > self._size), default=None)
-        if fits is None and tried == _LADDER[1]:
-            raise UsageError(
-                f"expected a field that fits in {self._size} bytes; its smallest payload has "
-                f"{length}. Choose a smaller ratio."
-            )
-        self.done = fits is not None and (fits - 1 in self._known or fits == _LADDER[0])
+    @property
+    def met(self) -> bool:
+        """Whether a trial was within the limit."""
+        return self._best is not None
+
+    @property
+    def hint(self) -> Hint:
+        """What this field says of fields like it."""
+        near = self._nearest()
+        at_aim = near.octave + self._slope * (
+            self._expected(_AIMS[0] * self._limit) - near.expected
+        )
+        return Hint(at_aim - self._expected(_AIMS[0] * self._limit), self._slope)
+
+    def tell(self, value: float) -> bool:
+        """Take the value at ``step``; whether it is the best so far."""
+        trial = _Trial(self._octave, value, self._expected(value))
+        better = value <= self._limit and (self._best is None or self._is_better(trial, self._best))
+        if better:
+            self._best = trial
+        self._known.append(trial)
+        self._slope = self._measured_slope()
+        self.done = self._ends()
         if not self.done:
-            self._rung = self._aim(fits, fails)
-        return tried == fits
+            self._octave = self._next()
+        return better
 
-    def _aim(self, fits: int | None, fails: int | None) -> int:
-        """Rung to try: by the power law through the rungs known, inside what is still open."""
-        near = fits if fits is not None else fails
-        assert near is not None, "aimed before anything was told"
-        low = _LADDER[0] if fails is None else fails + 1
-        high = _LADDER[1] if fits is None else fits - 1
-        if None not in (fits, fails) and len(self._known) > _TRIALS:
-            return (low + high) // 2
-        slope = -1.2 / _RUNGS
-        others = [rung for rung in self._known if rung != near]
-        if others:
-            other = min(others, key=lambda rung: abs(rung - near))
-            rise = np.log2(self._known[other] / self._known[near])
-            slope = min(float(rise / (other - near)), -0.05 / _RUNGS)
-        aim = near + float(np.log2(self._size / self._known[near])) / slope
-        # While nothing is known on the other side, a little too far is better than too near.
-        beyond = np.sign(aim - near) * (2 + 0.1 * abs(aim - near)) if None in (fits, fails) else 0
-        return int(np.clip(round(aim + beyond), low, high))
+    def _is_better(self, trial: _Trial, best: _Trial) -> bool:
+        tighter = abs(trial.octave - self._tight) < abs(best.octave - self._tight)
+        return trial.value > best.value or (trial.value == best.value and tighter)
+
+    def _ends(self) -> bool:
+        if self._best is None:
+            return self._octave == self._safe
+        good = self._best.value >= BAND * self._limit
+        return good or len(self._known) >= TRIALS or self._best.octave == self._tight
+
+    def _nearest(self) -> _Trial:
+        return min(self._known, key=lambda t: abs(np.log(max(t.value, 1e-300) / self._limit)))
+
+    def _measured_slope(self) -> float:
+        """Of the line through the trial nearest to the limit and the one nearest to that."""
+        near = self._nearest()
+        others = [trial for trial in self._known if trial.expected != near.expected]
+        if not others:
+            return self._slope
+        other = min(others, key=lambda trial: abs(trial.octave - near.octave))
+        measured = (other.octave - near.octave) / (other.expected - near.expected)
+        return float(np.clip(measured, *_SLOPES))
+
+    def _next(self) -> float:
+        """Octave to try: by the curve through the trials known, inside what is still open."""
+        near = self._nearest()
+        last = self._known[-1]
+        for known in self._known[:-1]:
+            if known.value == last.value and self.met:  # as far again
+                return _within(self._bracketed(2 * last.octave - known.octave))
+        aim = _AIMS[0 if self.met else min(len(self._known), len(_AIMS) - 1)]
+        octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
+        return _within(self._bracketed(octave))
+
+    def _bracketed(self, octave: float) -> float:
+        """``octave``, moved between what fits and what does not, or beyond what does not."""
+        fits = [trial.octave for trial in self._known if trial.value <= self._limit]
+        fails = [trial.octave for trial in self._known if trial.value > self._limit]
+        towards = np.sign(self._safe)
+        if fits and fails:
+            ends = min(fits, key=lambda at: at * towards), max(fails, key=lambda at: at * towards)
+            low, high = min(ends), max(ends)
+            margin = _MARGIN * (high - low)
+            return float(np.clip(octave, low + margin, high - margin))
+        if len(fails) >= TRIALS:
+            push = _PUSH * 2.0 ** (len(fails) - TRIALS)
+            farthest = max(fails, key=lambda at: at * towards)
+            return float(max(octave * towards, farthest * towards + push) * towards)
+        return octave
+
+
+def _within(octave: float) -> float:
+    return float(np.clip(octave, _FINEST, _COARSEST))

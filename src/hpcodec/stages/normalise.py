@@ -39,7 +39,7 @@ def measure_scaling(cells: Floats) -> Scaling:
     Notes
     -----
     A field coarser than level 6 is judged by what its own grandparents leave. A constant field
-    has scale 1.
+    has the least scale that payloads keep, so that it comes back as it is.
     """
     level = level_of(cells.shape[-1])
     exact = cells.astype(np.float64)
@@ -49,7 +49,7 @@ def measure_scaling(cells: Floats) -> Scaling:
     if scale <= 1e-30:  # rain over less than a hundredth of the globe, or nothing at all
         scale = float(rest.std())
     # Payloads keep the scale as float32: one that vanishes there would make them unreadable.
-    return Scaling(float(np.median(exact)), scale if scale >= _LEAST else 1.0)
+    return Scaling(float(np.median(exact)), max(scale, _LEAST))
 
 
 def normalise(cells: Floats, scaling: Sequence[Scaling]) -> Floats:

@@ -1,0 +1,168 @@
+"""One field into the bytes, or down to the error, that its coding asks for.
+
+cells, coding --fit--> payload, the cells that it decodes to, and where to look for the next
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcodec.errors import UsageError
+from hpcodec.fields import Coding, Scaling
+from hpcodec.models import Model
+from hpcodec.stages.normalise import denormalise, normalise
+from hpcodec.stages.wire import pack
+from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
+
+__all__ = ["Errors", "Fitted", "fit"]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one field where they are judged.
+
+    Parameters
+    ----------
+    floor : float
+        RMSE of the cells before they are coded, the field's unit.
+    rmse : callable
+        RMSE of decoded cells ``(1, cells)``, the field's unit.
+    """
+
+    floor: float
+    rmse: Callable[[Floats], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A field after fitting.
+
+    Parameters
+    ----------
+    payload : bytes
+        Of the step chosen.
+    decoded : ndarray of float32
+        ``(cells,)``, what it decodes to, the field's unit.
+    hint : Hint
+        What it says of fields like it.
+    """
+
+    payload: bytes
+    decoded: Floats
+    hint: Hint
+
+
+def fit(
+    cells: Floats,
+    scaling: Scaling,
+    coding: Coding,
+    model: Model,
+    device: str,
+    *,
+    errors: Errors,
+    hint: Hint = AS_EXPECTED,
+) -> Fitted:
+    """Payload of a field, the nearest below ``coding.size`` or ``coding.rmse`` that is found.
+
+    Parameters
+    ----------
+    cells : ndarray of float32
+        ``(cells,)``, nested order, the field's unit, finite.
+    scaling : Scaling
+        Of the field.
+    coding, model : Coding, Model
+        How it is coded.
+    device : str
+        Torch device, or ``auto``.
+    errors : Errors
+        Of the field.
+    hint : Hint
+        As in the result for a field like this one.
+
+    Raises
+    ------
+    UsageError
+        If the field cannot be had in so few bytes, or with so small an error.
+    """
+    if coding.rmse and coding.rmse <= errors.floor:
+        raise _below_floor(coding, errors)
+    coder, variable = model.coder(device), model.card.variable_index(coding.variable)
+    goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
+    search = StepSearch(goal.limit, goal.expected, hint)
+    normal = normalise(cells[None], [scaling])
+    payload, decoded, value = b"", normal, 0.0
+    while not search.done:
+        (field,), fresh = coder.encode(
+            normal,
+            scaling=[scaling],
+            bottleneck=coding.bottleneck,
+            steps=[search.step],
+            variable=variable,
+        )
+        code, values = pack(field, model.tables), denormalise(fresh, [scaling])
+        value = goal.value(code, values)
+        if search.tell(value):
+            payload, decoded = code, values
+        if search.met and not normal.any():
+            break  # a constant field is exact at any step
+    if not search.met or len(payload) > coding.size:
+        raise _unmet(coding, errors, value, len(payload))
+    return Fitted(payload, decoded[0], search.hint)
+
+
+@dataclass(frozen=True)
+class _Goal:
+    limit: float
+    value: Callable[[bytes, Floats], float]
+    expected: Callable[[float], float]
+
+
+def _size_goal(coding: Coding, model: Model) -> _Goal:
+    expected = model.card.expected_octave("size", coding.bottleneck, coding.level)
+    return _Goal(coding.size, lambda payload, _: len(payload), expected)
+
+
+def _error_goal(coding: Coding, scaling: Scaling, model: Model, errors: Errors) -> _Goal:
+    """Error of coding alone, which a step governs: its square adds to that of the remap."""
+    card = model.card.expected_octave("rmse", coding.bottleneck, coding.level)
+    floor = errors.floor**2
+
+    def value(_: bytes, decoded: Floats) -> float:
+        return math.sqrt(max(errors.rmse(decoded) ** 2 - floor, 0.0))
+
+    limit = math.sqrt(coding.rmse**2 - floor)
+    return _Goal(limit, value, lambda error: card(error / scaling.scale))
+
+
+def _below_floor(coding: Coding, errors: Errors) -> UsageError:
+    return UsageError(
+        f"expected an RMSE above {errors.floor:.4g}, which the remap to HEALPix level "
+        f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * errors.floor:.3g} or "
+        "more, or for a finer level."
+    )
+
+
+def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageError:
+    if not coding.rmse:
+        return UsageError(
+            f"expected a field that fits in {coding.size} bytes; its smallest payload has "
+            f"{value:.0f}. Choose a smaller ratio."
+        )
+    if length:
+        return UsageError(
+            f"expected an RMSE that takes no more than the field itself, {coding.size:,} bytes; "
+            f"{coding.rmse:g} takes {length:,}. Ask for a larger RMSE."
+        )
+    least = math.hypot(value, errors.floor)
+    return UsageError(
+        f"expected an RMSE of at least {least:.4g}, the least at bottleneck level "
+        f"{coding.bottleneck}; got {coding.rmse:g}. Ask for {1.02 * least:.3g} or more, or for a "
+        "finer bottleneck."
+    )

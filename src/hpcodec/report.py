@@ -1,0 +1,82 @@
+"""What became of the variables of a dataset, and what the root of a store says of it.
+
+VariableReport --record--> attribute of the root
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from hpcodec.fields import FORMAT_VERSION
+
+__all__ = ["VariableReport", "record", "record_size"]
+
+_FIGURES = ("rmse", "max_error", "remap_rmse")
+
+
+@dataclass(frozen=True)
+class VariableReport:
+    """What became of a variable; errors on the source grid, weighted by cos latitude.
+
+    Parameters
+    ----------
+    name, units, model : str
+        Of the variable, and the model that compressed it.
+    steps : int
+        Fields.
+    bottleneck, level : int
+        Finest coded level, and level of the remapped source.
+    source_bytes, payload_bytes : int
+        As float32, and compressed (base included, metadata not).
+    numbers : float
+        Numbers in a source field over numbers in its compressed field.
+    rmse, max_error : float
+        Of the decoded fields.
+    remap_rmse : float
+        What of it the remap alone costs.
+    """
+
+    name: str
+    units: str
+    model: str
+    steps: int
+    bottleneck: int
+    level: int
+    source_bytes: int
+    payload_bytes: int
+    numbers: float
+    rmse: float
+    max_error: float
+    remap_rmse: float
+
+
+def record(reports: Sequence[VariableReport]) -> dict[str, Any]:
+    """What the root of a store says of itself."""
+    return _record({one.name: [getattr(one, key) for key in _FIGURES] for one in reports})
+
+
+def record_size(names: Sequence[str]) -> int:
+    """Bytes that the root's attribute takes at most, and a digit more or less in the codings."""
+    widest = -1.234e-100
+    widest_record = _record({name: [widest] * len(_FIGURES) for name in names})
+    return len(json.dumps(widest_record, separators=(",", ":"))) + 16 + 4 * len(names)
+
+
+def _record(errors: dict[str, list[float]]) -> dict[str, Any]:
+    called = sys.argv[0].rpartition("/")[2] == "hpcodec"
+    return {
+        "format": FORMAT_VERSION,
+        "version": version("hpcodec"),
+        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
+        "error": {
+            name: {
+                key: float(f"{figure:.4g}") for key, figure in zip(_FIGURES, figures, strict=True)
+            }
+            for name, figures in errors.items()
+        },
+    }
