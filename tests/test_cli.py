@@ -57,6 +57,42 @@ def test_compress(single_source: str, tmp_path: Path) -> None:
     assert error == ""
 
 
+def test_compress_by_error(rich_source: str, tmp_path: Path) -> None:
+    store = str(tmp_path / "a.zarr")
+    out, _ = run("compress", rich_source, store, "--rmse", "1.2,msl=90", "--json")
+    errors = {item["name"]: item["rmse"] for item in json.loads(out)["variables"]}
+    assert 0.75 * 1.2 <= errors["ta"] <= 1.2
+    assert 0.75 * 90 <= errors["msl"] <= 90
+    about = json.loads(run("info", store, "--json")[0])["variables"]
+    assert {name: item["field_rmse"] for name, item in about.items()} == {"ta": 1.2, "msl": 90}
+    assert run("validate", store)[0].endswith("whole\n")
+
+
+@pytest.mark.parametrize(
+    ("rmse", "words"),
+    [
+        ("0.001", "'ta': expected an RMSE above "),
+        ("ta=1.2", "got none for 'msl'. Add msl=NUMBER"),
+        ("1,mls=90", "Did you mean 'msl'?"),
+        ("little", "got 'little'"),
+    ],
+)
+def test_errors_that_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rich_source: str,
+    tmp_path: Path,
+    rmse: str,
+    words: str,
+) -> None:
+    target = str(tmp_path / "a.zarr")
+    code, error = refused(monkeypatch, capsys, "compress", rich_source, target, "--rmse", rmse)
+    assert code == 1
+    assert words in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_names_that_are_left_out(single_source: str, tmp_path: Path) -> None:
     source = tmp_path / "a.nc"
     source.write_bytes(Path(single_source).read_bytes())
@@ -119,7 +155,9 @@ def test_compare(single_source: str, single_store: str) -> None:
     [
         ("compress", "no.nc", "a.zarr"),
         ("compress", "no.nc", "a.zarr", "--ratio", "many"),
-        ("compress", "no.nc", "a.zarr", "--ratio", "0.5"),
+        ("compress", "no.nc", "a.zarr", "--ratio", "3.99"),
+        ("compress", "no.nc", "a.zarr", "--ratio", "5000"),
+        ("compress", "no.nc", "a.zarr", "--rmse", "0"),
         ("compress", "a.zarr", "a.zarr"),
         ("decompress", "no.zarr", "a.nc"),
         ("info", "no.zarr"),
@@ -148,6 +186,7 @@ def test_refusals_are_one_line(
         ("compress",),
         ("compress", "a.nc", "--quality", "9"),
         ("compress", "a.nc", "--batch", "0"),
+        ("compress", "a.nc", "--ratio", "16", "--rmse", "0.3"),
         ("decompress", "a.zarr", "--level", "fine"),
         ("train", "a.toml"),
     ],

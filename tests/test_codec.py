@@ -93,6 +93,27 @@ def test_the_ratio_is_kept(tmp_path: Path, version: int) -> None:
     assert max(path.stat().st_size for path in chunks) <= 4 * np.prod(SHAPE) / 5
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_error_asked_for(tmp_path: Path, version: int) -> None:
+    kind: Any = {2: FieldSpace, 3: FieldSpaceCodec}[version]
+    codec = kind.for_field(field(), rmse=1, model=MODEL)
+    assert codec.coding.rmse == 1
+    name = {2: "compressors", 3: "serializer"}[version]
+    own = {"t2m": {"compressors": None, name: codec, "chunks": (1, *SHAPE)}}
+    data = field().to_dataset()
+    data.to_zarr(tmp_path / "a.zarr", zarr_format=version, consolidated=False, encoding=own)
+    read = xr.open_zarr(tmp_path / "a.zarr", consolidated=False).t2m.values
+    errors = np.sqrt((codec.coding.grid.area_weights * (read - VALUES) ** 2.0).mean((1, 2)))
+    assert (errors <= 1.0001).all()
+    assert (errors >= 0.75).all()
+
+
+def test_a_chunk_does_not_depend_on_those_before() -> None:
+    alone = v2().encode(VALUES[1:2])
+    v2().encode(VALUES[:1])
+    assert v2().encode(VALUES[1:2]) == alone
+
+
 def test_doubles_in_v3_come_back_as_doubles(tmp_path: Path) -> None:
     write(tmp_path / "a.zarr", 3, VALUES[:1].astype(np.float64))
     read = xr.open_zarr(tmp_path / "a.zarr", consolidated=False).t2m
@@ -242,6 +263,10 @@ def test_coding_of_a_variable() -> None:
     assert v3().coding.size == 4 * 37 * 72 // 5
     with pytest.raises(UsageError, match="ratio"):
         coding_of(field(), 1)
+    with pytest.raises(UsageError, match="Give one"):
+        coding_of(field(), 16, rmse=0.3)
+    with pytest.raises(UsageError, match="above 0"):
+        coding_of(field(), rmse=0)
     with pytest.raises(GridError, match="floating"):
         coding_of(field().astype(int), 5)
     with pytest.raises(GridError):

@@ -95,6 +95,17 @@ def test_batches_do_not_change_the_store(
             assert again.read_bytes() == path.read_bytes()
 
 
+def test_batches_do_not_change_a_store_by_error(rich_source: str, tmp_path: Path) -> None:
+    chunks = []
+    for batch in (1, 4):
+        target = tmp_path / f"{batch}.zarr"
+        options = Options(rmse={"ta": 1, "msl": 90}, model=MODEL, device="cpu", batch=batch)
+        compress(rich_source, str(target), options)
+        paths = sorted(path for path in target.rglob("*") if path.is_file() and "/c/" in str(path))
+        chunks.append([(path.relative_to(target), path.read_bytes()) for path in paths])
+    assert chunks[0] == chunks[1]
+
+
 def test_only_the_variables_chosen(rich_source: str, tmp_path: Path) -> None:
     target = str(tmp_path / "a.zarr")
     options = Options(ratio=4, model=MODEL, device="cpu", batch=6)

@@ -31,6 +31,22 @@ def test_coding_round_trip_through_json(
     assert Coding.from_dict(json.loads(json.dumps(coding.to_dict()))) == coding
 
 
+@pytest.mark.parametrize("rmse", [0.25, 20, 1e-12])
+def test_an_error_is_kept(rmse: float) -> None:
+    data = json.loads(json.dumps(CODING.to_dict() | {"rmse": rmse}))
+    coding = Coding.from_dict(data)
+    assert coding.rmse == rmse
+    assert coding.to_dict() == data
+    assert "rmse" not in CODING.to_dict(), "stores of 1.0 are as they were"
+    assert Coding.from_dict(CODING.to_dict() | {"format": "1.0"}) == CODING
+
+
+@pytest.mark.parametrize("rmse", [0, -1, True, None, "1", float("nan"), float("inf"), 10**400])
+def test_errors_that_are_none(rmse: Any) -> None:
+    with pytest.raises(FormatError, match="above 0 as 'rmse'"):
+        Coding.from_dict(CODING.to_dict() | {"rmse": rmse})
+
+
 def test_coding_is_left_as_it_was() -> None:
     data = CODING.to_dict()
     Coding.from_dict(data)
