@@ -101,6 +101,11 @@ def test_a_hint_from_a_field_like_it_saves_trials() -> None:
     assert chosen >= BAND * 16000
 
 
+def test_a_field_that_is_far_from_the_limit_is_no_hint() -> None:
+    hint = Hint(0.7, 1.1)
+    assert searched(lambda step: 120.0, 1e5, hint=hint)[2].hint == hint
+
+
 @pytest.mark.parametrize("limit", [500, 1e5])
 def test_a_field_of_few_bytes(limit: float) -> None:
     tried, chosen, _ = searched(lambda step: 120.0, limit)

@@ -92,7 +92,8 @@ def fit(
         If the field cannot be had in so few bytes, or with so small an error.
     """
     if coding.rmse and coding.rmse <= errors.floor:
-        raise _below_floor(coding, errors)
+        finest = min(coding.grid.natural_level, model.card.architecture["level"])
+        raise _below_floor(coding, errors, finest)
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
     goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
     search = StepSearch(goal.limit, goal.expected, hint)
@@ -141,11 +142,12 @@ def _error_goal(coding: Coding, scaling: Scaling, model: Model, errors: Errors) 
     return _Goal(limit, value, lambda error: card(error / scaling.scale))
 
 
-def _below_floor(coding: Coding, errors: Errors) -> UsageError:
+def _below_floor(coding: Coding, errors: Errors, finest: int) -> UsageError:
+    finer = f", or for a finer level, up to {finest}" if coding.level < finest else ""
     return UsageError(
         f"expected an RMSE above {errors.floor:.4g}, which the remap to HEALPix level "
         f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * errors.floor:.3g} or "
-        "more, or for a finer level."
+        f"more{finer}."
     )
 
 
@@ -161,8 +163,8 @@ def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageEr
             f"{coding.rmse:g} takes {length:,}. Ask for a larger RMSE."
         )
     least = math.hypot(value, errors.floor)
+    finer = ", or for a finer bottleneck" if coding.bottleneck < coding.level else ""
     return UsageError(
         f"expected an RMSE of at least {least:.4g}, the least at bottleneck level "
-        f"{coding.bottleneck}; got {coding.rmse:g}. Ask for {1.02 * least:.3g} or more, or for a "
-        "finer bottleneck."
+        f"{coding.bottleneck}; got {coding.rmse:g}. Ask for {1.02 * least:.3g} or more{finer}."
     )

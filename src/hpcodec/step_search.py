@@ -90,7 +90,7 @@ class StepSearch:
         rising = expected(limit) >= expected(limit / 2)
         # Where the value is smallest, and largest.
         self._safe, self._tight = (_FINEST, _COARSEST) if rising else (_COARSEST, _FINEST)
-        self._slope = hint.slope
+        self._given, self._slope = hint, hint.slope
         self._octave = _within(expected(_AIMS[0] * limit) + hint.shift)
         self.done = False
 
@@ -106,8 +106,10 @@ class StepSearch:
 
     @property
     def hint(self) -> Hint:
-        """What this field says of fields like it."""
+        """What this field says of fields like it: nothing, if no trial came near the limit."""
         near = self._nearest()
+        if not 0.5 < near.value / self._limit < 2:
+            return self._given
         at_aim = near.octave + self._slope * (
             self._expected(_AIMS[0] * self._limit) - near.expected
         )
