@@ -24,8 +24,9 @@ TRIALS = 3
 # Steps tried, normalised units: 2**-14 to 2**14.
 _FINEST, _COARSEST = -14.0, 14.0
 
-# Parts of the limit aimed at: the middle of the band; then, while nothing fits, a little safer.
-_AIMS = (0.975, 0.975, 0.968, 0.95, 0.92)
+# Parts of the limit aimed at by each trial: the middle of the band; then a little safer, as there
+# is no other trial to make good for one that is over.
+_AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
 
 # Octaves per octave expected: how far the measured slope may be from the card's.
 _SLOPES = (0.4, 2.5)
@@ -158,7 +159,7 @@ class StepSearch:
         for known in self._known[:-1]:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
-        aim = _AIMS[0 if self.met else min(len(self._known), len(_AIMS) - 1)]
+        aim = _AIMS[min(len(self._known), len(_AIMS) - 1)]
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
         return _within(self._bracketed(octave))
 
