@@ -192,11 +192,11 @@ def _exceeded(decoded: Floats, case: Case) -> float:
 
 def _timed(call: Callable[[], T]) -> tuple[T, float, float | None]:
     """Result, seconds, and MB at the peak."""
-    start = time.perf_counter()
-    result, memory = peak_memory(call)
-    seconds = time.perf_counter() - start
-    if seconds < _SHORT:
+
+    def timed() -> tuple[T, float]:
         start = time.perf_counter()
         result = call()
-        seconds = min(seconds, time.perf_counter() - start)
-    return result, max(seconds, 1e-9), memory
+        return result, max(time.perf_counter() - start, 1e-9)
+
+    (result, seconds), memory = peak_memory(timed)
+    return result, min(seconds, timed()[1]) if seconds < _SHORT else seconds, memory

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +31,6 @@ def peak_memory(call: Callable[[], T]) -> tuple[T, float | None]:
 
 def _return_free_memory() -> None:
     """Let go of what was freed before, which a call could use again without being seen."""
-    gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # of glibc
         trim(0)
 

@@ -117,11 +117,11 @@ def bit_round(case: Case) -> Codec:
 
 def _numcodecs(made: dict[float, Any], case: Case) -> Codec:
     """Codec of one numcodecs object for each parameter, any of which decodes."""
-    any_of_them = next(iter(made.values()))
+    shape, any_of_them = case.truth.shape, next(iter(made.values()))
     return Codec(
         tuple(made),
         lambda field, bound: bytes(made[bound].encode(field)),
-        lambda code: np.asarray(any_of_them.decode(code)).reshape(case.truth.shape),
+        lambda code: np.asarray(any_of_them.decode(np.frombuffer(code, np.uint8))).reshape(shape),
     )
 
 
