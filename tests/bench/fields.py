@@ -33,7 +33,7 @@ def holed() -> Floats:
     field = waves(1)[0]
     field[10:14, 20:26] = np.nan
     field[0, 0] = np.inf
-    return field
+    return np.asarray(field)
 
 
 def write(folder: Path, name: str = "a.nc") -> str:

@@ -114,6 +114,7 @@ def test_a_codec_that_fails_is_one_line(source: str, monkeypatch: pytest.MonkeyP
 
 def test_refusals(source: str, tmp_path: Path) -> None:
     assert "Did you mean 'block-means'" in str(refused(source, "--codec", "block-mean"))
+    assert "Add --codec hpcodec" in str(refused(source, "--targets", *QUICK))
     assert "above 0" in str(refused(source, "--ratio", "-1"))
     assert "does not exist" in str(refused("no.nc"))
     missing = str(tmp_path / "no" / "a.json")

@@ -67,7 +67,7 @@ def test_pressure_is_held_to_the_best_classical_error() -> None:
 def test_without_classical_codecs_there_is_nothing_to_be_held_to() -> None:
     (found,) = verdicts("msl", OURS, PAPER, TRIVIAL)
     assert (found.ours, found.best, found.best_codec) == (None, None, "")
-    assert found.says(found.target.must) == "missed"
+    assert found.says(found.target.must) == "nothing to compare with"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
+from hpcodec.bench.harmonics import Doubles, power
 from hpcodec.fields import FieldSpec
 from hpcodec.missing import fill_nearest
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
@@ -78,6 +79,11 @@ class Case:
                 smooth = gaussian_filter(field, width, mode=("nearest", "wrap"))
                 field = np.where(self.missing, smooth, field)
         return np.ascontiguousarray(field, np.float32)
+
+    @cached_property
+    def power(self) -> Doubles | None:
+        """Of the filled field, for each degree; see :func:`hpcodec.bench.harmonics.power`."""
+        return power(self.filled, self.spec.grid)
 
 
 def read_cases(paths: Sequence[str], variable: str = "") -> Iterator[Case]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from hpcodec.bench.case import Case, read_cases
 from hpcodec.bench.codecs import Codec, Recipe, choose
 from hpcodec.bench.curves import at_rmse
-from hpcodec.bench.harmonics import power
 from hpcodec.bench.measure import Curve, measure_curve, measure_point, with_point
 from hpcodec.bench.ours import StorePoint, measure_store
 from hpcodec.bench.plot import plot_curves
@@ -75,6 +74,11 @@ def run_bench(
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"expected a ratio or RMSE above 0; got {value}. Give a number.")
     chosen = _installed(choose(codecs, recipes(device)), note)
+    if targets and PRODUCT not in [recipe.name for recipe in chosen]:
+        raise UsageError(
+            f"expected {PRODUCT} among the codecs, for the targets are its own; got others. "
+            f"Add --codec {PRODUCT}."
+        )
     asked = list(ratios) or ([] if errors else list(RATIOS))
     results = []
     for case in read_cases(paths, variable):
@@ -140,10 +144,9 @@ def _measured(
 
 def _refined(curve: Curve, codec: Codec, case: Case, errors: Sequence[float]) -> Curve:
     """The curve with a point beside each RMSE, so that little is left to interpolation."""
-    reference = power(case.filled, case.spec.grid)
     for rmse in errors:
         if point := at_rmse(curve, rmse):
-            curve = with_point(curve, measure_point(codec, case, point.ratio, reference))
+            curve = with_point(curve, measure_point(codec, case, point.ratio))
     return curve
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hpcodec.grid import LatLonGrid
 
-__all__ = ["analyse", "degrees_of", "largest_degree", "orders_of", "power", "synthesise"]
+__all__ = ["Doubles", "analyse", "degrees_of", "largest_degree", "orders_of", "power", "synthesise"]
 
 Doubles = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hpcodec.bench.case import Case, Floats
 from hpcodec.bench.codecs import Codec, Kind
-from hpcodec.bench.harmonics import Doubles, power
+from hpcodec.bench.harmonics import power
 from hpcodec.bench.memory import peak_memory
 from hpcodec.errors import FormatError
 from hpcodec.figures import ErrorSum
@@ -104,20 +104,19 @@ def measure_curve(
     A parameter that the codec cannot do is a line in ``failures``, whatever it raised.
     """
     parameters = sorted({*codec.sweep, *extra}) if codec.by_ratio else [*codec.sweep, *extra]
-    reference = power(case.filled, case.spec.grid)
     points: list[Point] = []
     failures: list[str] = []
     for number, parameter in enumerate(parameters):
         try:
             if number == 0:  # the first call pays for loading and building
                 codec.decode(codec.encode(case.filled, parameter))
-            points.append(measure_point(codec, case, parameter, reference))
+            points.append(measure_point(codec, case, parameter))
         except Exception as error:  # a foreign codec raises what it likes
             failures.append(f"{name} at {parameter:g}: {' '.join(str(error).split())[:160]}")
     return Curve(name, kind, tuple(points), codec.by_ratio, tuple(failures))
 
 
-def measure_point(codec: Codec, case: Case, parameter: float, reference: Doubles | None) -> Point:
+def measure_point(codec: Codec, case: Case, parameter: float) -> Point:
     """Point of a codec at a parameter.
 
     Parameters
@@ -128,8 +127,6 @@ def measure_point(codec: Codec, case: Case, parameter: float, reference: Doubles
         The field; what is missing in it is not compared.
     parameter : float
         Of the codec.
-    reference : ndarray of float64, optional
-        Power of the filled field; None for no figure of the spectrum.
 
     Raises
     ------
@@ -156,22 +153,21 @@ def measure_point(codec: Codec, case: Case, parameter: float, reference: Doubles
         p999=_exceeded(decoded, case),
         bias=figures.bias,
         psnr=figures.psnr,
-        spectrum=spectrum_kept(decoded, case, reference),
+        spectrum=spectrum_kept(decoded, case),
         encode_speed=megabytes / encoding,
         decode_speed=megabytes / decoding,
         memory=None if peak is None or second is None else max(peak, second),
     )
 
 
-def spectrum_kept(
-    decoded: Floats, case: Case, reference: Doubles | None, band: tuple[int, int] = BAND
-) -> float | None:
-    """Power of the decoded field over the reference's, in the degrees of ``band``.
+def spectrum_kept(decoded: Floats, case: Case, band: tuple[int, int] = BAND) -> float | None:
+    """Power of the decoded field over that of the true one, in the degrees of ``band``.
 
-    Where the truth is missing both have the fill, so that only valid points differ. None if there
-    is no reference, or none at these degrees.
+    Where the truth is missing both have the fill, so that only valid points differ. None if the
+    grid has no such degrees, or the field nothing in them.
     """
     first, last = band
+    reference = case.power
     if reference is None or reference.size <= last or not reference[first : last + 1].sum() > 0:
         return None
     found = power(np.where(case.missing, case.filled, decoded), case.spec.grid)

@@ -111,9 +111,11 @@ class Verdict:
     best_codec: str = ""
 
     def says(self, wanted: float) -> str:
-        """``met``, ``missed`` or ``not in these files``."""
+        """``met``, ``missed``, or why it is neither."""
         if not self.field:
             return "not in these files"
+        if self.best is None and self.target.quantity == "ratio at the best's RMSE":
+            return "nothing to compare with"
         return "met" if self.target.met(self.ours, wanted) else "missed"
 
 
