@@ -45,7 +45,7 @@ def plot_curves(path: str, results: Sequence[Result]) -> None:
                 [point.rmse for point in points],
                 _STYLES[curve.kind],
                 marker=".",
-                linewidth=2.4 if curve.kind == "ours" else 1.2,
+                **({"color": "black", "linewidth": 2.4} if curve.kind == "ours" else {}),
                 label=curve.name,
             )
         axes.set_title(result.case.label, fontsize=9)
