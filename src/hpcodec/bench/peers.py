@@ -24,7 +24,7 @@ __all__ = ["bit_round", "ebcc", "jpeg2000", "sperr", "sz3", "to_jpeg2000", "zfp"
 _RANGE = struct.Struct("<2f")
 
 # Decibels, as of an image.
-_JPEG2000 = (82, 76, 70, 66, 62, 58, 55, 52, 50, 48, 46, 44, 42, 40, 38, 36, 33, 30, 26, 22)
+_JPEG2000 = (94, 88, 82, 76, 70, 66, 62, 58, 55, 52, 50, 48, 46, 44, 42, 40, 38, 36, 33, 30, 26, 22)
 
 
 def jpeg2000(case: Case) -> Codec:

@@ -41,7 +41,7 @@ def block_means(case: Case) -> Codec:
 
     def encode(field: Floats, factor: float) -> bytes:
         coarse = _shrink(field.astype(np.float64), *(round(size / factor) for size in shape))
-        low, step = float(field.min()), float(np.ptp(field)) / 350 * max(1, factor / 4) or 1.0
+        low, step = float(field.min()), float(np.ptp(field)) / 350 * _coarseness(factor) or 1.0
         head = _BLOCKS.pack(*coarse.shape, low, step)
         *_, low, step = _BLOCKS.unpack(head)
         symbols = np.rint((coarse - low) / step).astype(np.int32)
@@ -57,7 +57,7 @@ def block_means(case: Case) -> Codec:
         return _grow(coarse, shape)
 
     smallest = min(shape)
-    factors = tuple(f for f in np.geomspace(1.5, 48, 18).tolist() if smallest / f >= 4)
+    factors = tuple(f for f in np.geomspace(1, 48, 20).tolist() if smallest / f >= 4)
     return Codec(factors, encode, decode)
 
 
@@ -98,6 +98,11 @@ def harmonics(case: Case) -> Codec:
         return np.asarray(synthesise(coefficients, grid, degree) * scale + mean, np.float32)
 
     return Codec(tuple(d for d in _DEGREES if d <= largest), encode, decode)
+
+
+def _coarseness(factor: float) -> float:
+    """Step, in its own unit, that suits blocks of a size: the finer the smaller they are."""
+    return max(factor / 4, min(1, (factor / 2) ** 2))
 
 
 def _shrink(field: Doubles, rows: int, columns: int) -> Doubles:
