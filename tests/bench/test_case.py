@@ -13,12 +13,11 @@ from tests.synthetic import rich, waves
 
 
 def test_the_first_field_of_every_variable_is_read(rich_source: str) -> None:
-    cases = list(read_cases([rich_source]))
-    assert [item.spec.name for item in cases] == ["ta", "msl"]
-    assert [item.pressure for item in cases] == [850.0, None]
-    np.testing.assert_array_equal(cases[0].truth, rich().ta.values[0, 0])
-    assert cases[0].raw_bytes == 4 * 37 * 72
-    assert cases[0].label.startswith("ta 850 hPa, ")
+    cases = {item.spec.name: item for item in read_cases([rich_source])}
+    assert {name: item.pressure for name, item in cases.items()} == {"ta": 850.0, "msl": None}
+    np.testing.assert_array_equal(cases["ta"].truth, rich().ta.values[0, 0])
+    assert cases["ta"].raw_bytes == 4 * 37 * 72
+    assert cases["ta"].label.startswith("ta 850 hPa, ")
     assert [item.spec.name for item in read_cases([rich_source], "msl")] == ["msl"]
     with pytest.raises(UsageError, match="msl"):
         list(read_cases([rich_source], "mls"))
