@@ -23,10 +23,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("fitting", "maps"),
     ("pipeline",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
+    ("bench",),
     ("cli",),
 )
 # Modules of these may use each other.
-TOGETHER = ("networks", "train")
+TOGETHER = ("bench", "networks", "train")
 # Modules on one floor that use each other, or names that a stage takes from another.
 WITHIN = {
     ("stages.zarr_store", "stages.wire"): {"HEADER_MOST", "prefix_size"},
@@ -104,12 +105,13 @@ def test_exceptions_are_needed() -> None:
     assert set(WITHIN) <= used
 
 
-def test_only_the_command_uses_the_training() -> None:
+@pytest.mark.parametrize("package", ["train", "bench"])
+def test_only_the_command_uses(package: str) -> None:
     users = {
         module
         for module in inside()
         for other, _ in imports(modules()[module])
-        if other.split(".")[0] == "train" and module.split(".")[0] != "train"
+        if other.split(".")[0] == package and module.split(".")[0] != package
     }
     assert users == {"cli"}
 
@@ -142,7 +144,7 @@ def test_files_are_short() -> None:
     }
     assert long == set(LONG_FILES), long ^ set(LONG_FILES)
     most = {name: lines(SOURCE / name) for name in LONG_FILES}
-    assert all(FILE_LINES < most[name] <= 350 for name in LONG_FILES), most
+    assert all(FILE_LINES < most[name] <= 400 for name in LONG_FILES), most
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -17,7 +17,7 @@ from hpcodec import cli
 from hpcodec.terminal import progress
 from tests.synthetic import MODEL, raw
 
-VERBS = ("compress", "decompress", "info", "validate", "models", "compare", "train")
+VERBS = ("compress", "decompress", "info", "validate", "models", "compare", "bench", "train")
 
 
 def run(*arguments: str) -> tuple[str, str]:

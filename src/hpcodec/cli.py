@@ -313,6 +313,40 @@ def train(
     )
 
 
+@app.command()
+def bench(
+    files: Annotated[list[str], typer.Argument(help="NetCDF or zarr; the first field of each.")],
+    ratio: Annotated[list[float] | None, typer.Option(help="Compare there; repeatable.")] = None,
+    rmse: Annotated[
+        list[float] | None, typer.Option(help="Compare there, variable's unit; repeatable.")
+    ] = None,
+    codec: Annotated[list[str] | None, typer.Option(help="Only this; repeatable.")] = None,
+    variable: Annotated[str, typer.Option("--variable", "-v", help="Only this variable.")] = "",
+    json: Annotated[str, typer.Option(help="Write every point there.")] = "",
+    plot: Annotated[str, typer.Option(help="PNG of the rate-distortion curves.")] = "",
+    targets: Annotated[bool, typer.Option("--targets", help="Print must and goal.")] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Measure our models and their peers on any files, side by side."""
+    from hpcodec.bench.command import run_bench
+
+    with progress("bench", quiet) as told:
+        run_bench(
+            files,
+            ratios=ratio or (),
+            errors=rmse or (),
+            codecs=codec or (),
+            variable=variable,
+            json=json,
+            plot=plot,
+            targets=targets,
+            device=device,
+            told=told,
+            note=lambda line: typer.echo(f"hpcodec: {line}", err=True),
+        )
+
+
 def main() -> None:
     """Entry point: one clear line for whatever was expected to go wrong."""
     try:
