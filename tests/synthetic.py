@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcodec.coding import coding_for
 from hpcodec.fields import Coding
-from hpcodec.pipeline import coding_for
 from hpcodec.stages.dataset import find_fields
 
 Floats = npt.NDArray[np.float32]

@@ -183,7 +183,7 @@ def test_devices() -> None:
 
 
 def test_a_model_of_ones_own_codes(folder: Path) -> None:
-    from hpcodec.pipeline import coding_for
+    from hpcodec.coding import coding_for
 
     (field,) = find_fields(series(1), ["t2m"])
     coding = coding_for(field, 2500, model="own")

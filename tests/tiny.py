@@ -1,24 +1,37 @@
-"""A tiny network, tables and data: everything that tests of the learned part share."""
+"""A tiny network, entropy model and data: everything that tests of the learned part share."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 import xarray as xr
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from hpcodec.entropy import LARGEST, TABLE_SHAPE, TOTAL, Tables
+from hpcodec.entropy.activity import (
+    COMPONENTS,
+    FEATURES,
+    HIDDEN,
+    ActivityNetwork,
+    Known,
+    known_features,
+)
+from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, Tables
 from hpcodec.fields import CompressedField
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
-from hpcodec.networks.field_space import Architecture, FieldSpaceAutoencoder, Setting
+from hpcodec.networks.architecture import Architecture
+from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
 from hpcodec.stages.transform import Coder, static_pyramid
+from hpcodec.train import entropy as training
 from tests.synthetic import axes, waves
 
 Floats = npt.NDArray[np.float32]
+Statics = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]
 
 
 def architecture(level: int = 5, variables: tuple[str, ...] = ()) -> Architecture:
@@ -28,6 +41,10 @@ def architecture(level: int = 5, variables: tuple[str, ...] = ()) -> Architectur
         heads=2,
         expansion=1,
         blocks=1,
+        attend=4,
+        attended=3,
+        local_width=8,
+        local_blocks=2,
         encoder_width=16,
         encoder_blocks=1,
         features=2,
@@ -36,7 +53,7 @@ def architecture(level: int = 5, variables: tuple[str, ...] = ()) -> Architectur
 
 
 def network(level: int = 5, seed: int = 0) -> FieldSpaceAutoencoder:
-    """Untrained: predicts no residuals."""
+    """Untrained: expects no residuals. Level 4 attends, level 5 does without."""
     torch.manual_seed(seed)
     return FieldSpaceAutoencoder(architecture(level)).eval()
 
@@ -50,11 +67,16 @@ def awake(level: int = 5, seed: int = 0) -> FieldSpaceAutoencoder:
     return built
 
 
-def statics(level: int = 5) -> dict[int, Tensor]:
-    rng = np.random.default_rng(1)
+def static_fields(level: int, seed: int = 1) -> Statics:
+    """Orography in metres, land in parts of 255: ``(12 * 4**level,)`` each."""
+    rng = np.random.default_rng(seed)
     cells = cell_count(level)
     orography = rng.integers(0, 4000, cells).astype(np.int16)
-    return static_pyramid(orography, rng.integers(0, 256, cells).astype(np.uint8))
+    return orography, rng.integers(0, 256, cells).astype(np.uint8)
+
+
+def statics(level: int = 5) -> dict[int, Tensor]:
+    return static_pyramid(*static_fields(level))
 
 
 def batch_of(pyramid: dict[int, Tensor], count: int) -> dict[int, Tensor]:
@@ -65,8 +87,8 @@ def setting(count: int = 1, step: float = 1.0, bottleneck: int = 4) -> Setting:
     return Setting(torch.zeros(count, dtype=torch.int64), torch.full((count,), step), bottleneck)
 
 
-def coder(level: int = 5, seed: int = 0) -> Coder:
-    return Coder(awake(level, seed).requires_grad_(False), statics(level))
+def coder(level: int = 5, seed: int = 0, entropy: EntropyModel | None = None) -> Coder:
+    return Coder(awake(level, seed).requires_grad_(False), statics(level), entropy)
 
 
 def smooth_cells(level: int = 5, count: int = 1, seed: int = 0) -> Floats:
@@ -83,6 +105,46 @@ def flat_tables() -> Tables:
     tables = np.full(TABLE_SHAPE, TOTAL // TABLE_SHAPE[-1], np.int64)
     tables[..., LARGEST] += TOTAL - tables.sum(-1)
     return tables
+
+
+@lru_cache(maxsize=1)
+def known() -> Known:
+    """What an entropy model knows of an Earth with relief and coasts everywhere, all levels."""
+    return known_features(*static_fields(FINEST_LEVEL))
+
+
+def activity_network(seed: int = 0) -> ActivityNetwork:
+    """Random weights, of which activities come out all over the tables and beyond."""
+    rng = np.random.default_rng(seed)
+    shapes = [(COMPONENTS, FEATURES, HIDDEN), (COMPONENTS, HIDDEN, HIDDEN), (COMPONENTS, HIDDEN, 1)]
+    ranges = ((12, 4000, 2000), (12, 2000, 1000), (60, 1, 40 << 8))
+    weights, biases = [], []
+    for shape, (most, reach, middle) in zip(shapes, ranges, strict=True):
+        weights.append(rng.integers(-most, most + 1, shape).astype(np.int8))
+        drawn = middle + rng.integers(-reach, reach + 1, (COMPONENTS, shape[-1]))
+        biases.append(drawn.astype(np.int32))
+    return ActivityNetwork(tuple(weights), tuple(biases))
+
+
+@lru_cache(maxsize=4)
+def flat_entropy(seed: int = 0) -> EntropyModel:
+    """Chooses among tables at random, all of them flat."""
+    return EntropyModel(flat_tables(), activity_network(seed), known())
+
+
+@lru_cache(maxsize=1)
+def fitted_entropy() -> EntropyModel:
+    """Learned, if not for long, from fields of small, middling and large symbols."""
+    fields = [compressed_field(5, size, seed) for seed, size in enumerate((0.3, 2, 9))]
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_fit(patch)
+        return training.fit_entropy(fields, known())
+
+
+def shorten_fit(patch: pytest.MonkeyPatch) -> None:
+    """Learning of an entropy model in a second, not in a minute."""
+    patch.setattr(training, "_STEPS", 120)
+    patch.setattr(training, "_BATCH", 1024)
 
 
 def compressed_field(bottleneck: int = 5, size: float = 3, seed: int = 0) -> CompressedField:
@@ -109,6 +171,9 @@ def assert_same(left: CompressedField, right: CompressedField) -> None:
     for mine, theirs in zip(left.residuals, right.residuals, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert (left.offset, left.scale, left.step) == (right.offset, right.scale, right.step)
+    assert left.carry == right.carry
+    nothing = (0,) * len(left.residuals)  # what a payload has where nobody measured
+    assert (left.power or nothing) == (right.power or nothing)
 
 
 def write_netcdf(path: Path, name: str, standard_name: str, *, steps: int, seed: int) -> None:
@@ -128,8 +193,6 @@ def write_data(folder: Path) -> Path:
 
 
 def write_statics(path: Path) -> Path:
-    rng = np.random.default_rng(4)
-    cells = cell_count(FINEST_LEVEL)
-    orography = rng.integers(0, 3000, cells).astype(np.int16)
-    save_file({"orography": orography, "land": rng.integers(0, 256, cells).astype(np.uint8)}, path)
+    orography, land = static_fields(FINEST_LEVEL, 4)
+    save_file({"orography": orography, "land": land}, path)
     return path

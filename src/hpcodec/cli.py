@@ -62,6 +62,10 @@ def compress(
     fill: Annotated[
         str, typer.Option(help="What missing values become: nearest or a number; else refused.")
     ] = "",
+    key_every: Annotated[
+        int,
+        typer.Option(help="Code each field from the one before, a key field every so many times."),
+    ] = 1,
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
@@ -85,6 +89,7 @@ def compress(
         device=device,
         batch=batch,
         fill=fill,
+        key_every=key_every,
     )
     target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
     if target.rstrip("/") == source.rstrip("/"):
@@ -137,6 +142,10 @@ def decompress(
     ] = None,
     variable: Variables = None,
     time: Annotated[str, typer.Option(help="A time, or START/STOP, ISO 8601.")] = "",
+    sharp: Annotated[
+        bool,
+        typer.Option("--sharp", help="Give back the spectrum of the original; errors are larger."),
+    ] = False,
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
@@ -153,6 +162,7 @@ def decompress(
             level=level,
             variables=variable,
             time=time,
+            sharp=sharp,
             device=device,
             batch=batch,
             overwrite=overwrite,

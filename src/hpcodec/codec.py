@@ -24,19 +24,26 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 
+from hpcodec.coding import coding_for
 from hpcodec.errors import FormatError, GridError, MissingValueError, UsageError
 from hpcodec.fields import Coding
 from hpcodec.missing import fill_missing
-from hpcodec.pipeline import coding_for, decode_fields, encode_fields, split_payloads
+from hpcodec.pipeline import decode_fields, encode_fields
 from hpcodec.stages.dataset import find_fields
-from hpcodec.stages.zarr_store import CODEC
+from hpcodec.stages.wire import split_payloads
+from hpcodec.stages.zarr_store import CODEC, chunk_shape
 from hpcodec.targets import check_ratio, check_rmse
 
 __all__ = ["FieldSpace", "FieldSpaceCodec", "coding_of"]
 
 
 def coding_of(
-    field: xr.DataArray, ratio: float | None = None, model: str = "", *, rmse: float | None = None
+    field: xr.DataArray,
+    ratio: float | None = None,
+    model: str = "",
+    *,
+    rmse: float | None = None,
+    key_every: int = 1,
 ) -> Coding:
     """Coding of a variable from its coordinates and attributes.
 
@@ -51,6 +58,8 @@ def coding_of(
     rmse : float, optional
         In place of a ratio: root of the mean square error of each field at most, weighted by
         the cosine of latitude, in the unit of the variable.
+    key_every : int
+        Fields of a chunk (along its first axis), each but the first coded from the one before.
 
     Raises
     ------
@@ -83,27 +92,37 @@ def coding_of(
         raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
     (spec,) = find_fields(variable.to_dataset(), [name])
     size = int(4 * prod(spec.grid.shape) // share)
-    return coding_for(spec, size, rmse=wanted, model=model)
+    return coding_for(spec, size, rmse=wanted, model=model, key_every=key_every)
 
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
     fields = np.asarray(values, np.float32).reshape(-1, *coding.grid.shape)
-    if np.isnan(fields).all((1, 2)).any():
+    missing = np.asarray(np.isnan(fields).all((1, 2)))
+    # A chunk of several steps may reach beyond the array.
+    count = len(fields) - int(np.argmin(missing[::-1]))
+    if missing[:count].any():
         raise MissingValueError(
-            "expected fields with values; got one that is missing whole, as where a chunk of "
-            "several steps reaches beyond the array. Set chunks to one step."
+            "expected fields with values; got one that is missing whole. Leave it out."
         )
+    fields = fields[:count]
     fields = fill_missing(fields, "", "the chunk")
     return b"".join(encode_fields(fields, coding).payloads)
 
 
-def _decode(chunk: bytes, coding: Coding, count: int) -> npt.NDArray[np.float32]:
+def _decode(chunk: bytes, coding: Coding, count: int | None) -> npt.NDArray[np.float32]:
+    """Fields of a chunk, missing after its last where ``count`` is larger."""
     payloads = split_payloads(chunk)
-    if len(payloads) != count:
+    if count is None:
+        count = -(-len(payloads) // coding.key_every) * coding.key_every
+    if not 0 < len(payloads) <= count:
         raise FormatError(
             f"expected a chunk of {count} fields; got {len(payloads)}. The array is damaged."
         )
-    return decode_fields(payloads, coding)
+    if coding.key_every > 1:
+        payloads = [b"".join(payloads[: i + 1]) for i in range(len(payloads))]
+    fields = np.full((count, *coding.grid.shape), np.nan, np.float32)
+    fields[: len(payloads)] = decode_fields(payloads, coding)
+    return fields
 
 
 @dataclass(frozen=True)
@@ -131,9 +150,10 @@ class FieldSpaceCodec(ArrayBytesCodec):
         model: str = "",
         *,
         rmse: float | None = None,
+        key_every: int = 1,
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        return cls(coding_of(field, ratio, model, rmse=rmse))
+        return cls(coding_of(field, ratio, model, rmse=rmse, key_every=key_every))
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
@@ -153,6 +173,12 @@ class FieldSpaceCodec(ArrayBytesCodec):
             raise GridError(
                 f"expected chunks of whole fields, (..., {rows_columns[0]}, {rows_columns[1]}); "
                 f"got {chunk} of {shape}. Set chunks to whole fields."
+            )
+        wanted = chunk_shape(shape, self.coding.key_every)
+        if self.coding.key_every > 1 and chunk != wanted:
+            raise GridError(
+                f"expected chunks {wanted}, of fields that follow each other; got {chunk}. Set "
+                "chunks to these, or key_every to what they hold along the first axis."
             )
         native = getattr(dtype, "to_native_dtype", lambda: dtype)()
         if np.dtype(native).kind != "f":
@@ -199,9 +225,11 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
         model: str = "",
         *,
         rmse: float | None = None,
+        key_every: int = 1,
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        return cls(**coding_of(field, ratio, model, rmse=rmse).to_dict())
+        coding = coding_of(field, ratio, model, rmse=rmse, key_every=key_every)
+        return cls(**coding.to_dict())
 
     def get_config(self) -> dict[str, Any]:
         """JSON that zarr keeps."""
@@ -234,6 +262,5 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
         """Fields of a chunk, ``(n * rows * columns,)`` float32."""
         chunk = bytes(ensure_contiguous_ndarray(buf))
-        payloads = split_payloads(chunk)
-        values = decode_fields(payloads, self.coding)
+        values = _decode(chunk, self.coding, None)
         return ndarray_copy(values, out) if out is not None else values

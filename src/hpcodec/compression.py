@@ -14,6 +14,7 @@ from typing import Any
 
 import xarray as xr
 
+from hpcodec.coding import coding_for
 from hpcodec.conventions import plain_attributes
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
@@ -21,7 +22,7 @@ from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
 from hpcodec.missing import fill_missing
 from hpcodec.output_store import StoreOutput, create_store
-from hpcodec.pipeline import coding_for, encode_fields
+from hpcodec.pipeline import Encoded, Followed, encode_fields
 from hpcodec.report import VariableReport, record, record_size
 from hpcodec.stages.dataset import (
     OutputVariable,
@@ -30,7 +31,7 @@ from hpcodec.stages.dataset import (
     open_source,
     read_steps,
 )
-from hpcodec.step_search import AS_EXPECTED
+from hpcodec.step_search import AS_EXPECTED, Hint
 from hpcodec.targets import check_ratio, check_rmse, rmse_for
 
 __all__ = ["RATIOS", "Options", "VariableReport", "compress"]
@@ -67,6 +68,8 @@ class Options:
         Fields at a time.
     fill : str
         What missing values become: ``nearest``, a number, or empty to refuse them.
+    key_every : int
+        Code so many consecutive fields of the first axis together, each from the one before.
     """
 
     ratio: float = 64
@@ -78,6 +81,7 @@ class Options:
     device: str = "auto"
     batch: int = 4
     fill: str = ""
+    key_every: int = 1
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
@@ -85,6 +89,8 @@ class Options:
             check_rmse(rmse)
         if self.batch < 1:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
+        if self.key_every < 1:
+            raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
 
 
 def compress(
@@ -156,18 +162,17 @@ def _create_arrays(
     output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
 ) -> list[Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
-    keys = ("model", "level", "bottleneck", "remap")
-    wanted: dict[str, Any] = {key: getattr(options, key) for key in keys}
     errors = rmse_for(options.rmse, [spec.name for spec in specs])
     if options.rmse:
         codings = [
-            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **wanted) for spec in specs
+            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **_wanted(spec, options))
+            for spec in specs
         ]
         for spec, coding in zip(specs, codings, strict=True):
             output.add(_variable(dataset, spec), coding)
         return codings
     for spec in specs:  # first with any size, to learn what the metadata take
-        coding = coding_for(spec, _float_bytes(spec) // 2, **wanted)
+        coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
         output.add(_variable(dataset, spec), coding)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
@@ -181,9 +186,16 @@ def _create_arrays(
                 f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        codings.append(coding_for(spec, size, **wanted))
+        codings.append(coding_for(spec, size, **_wanted(spec, options)))
         output.add(_variable(dataset, spec), codings[-1])
     return codings
+
+
+def _wanted(spec: FieldSpec, options: Options) -> dict[str, Any]:
+    keys = ("model", "level", "bottleneck", "remap")
+    # A chunk that reaches far beyond the array would cost readers memory.
+    every = min([options.key_every, *(spec.leading_shape[:1] or (1,))])
+    return {"key_every": every, **{key: getattr(options, key) for key in keys}}
 
 
 def _float_bytes(spec: FieldSpec) -> int:
@@ -212,17 +224,24 @@ def _compress_variable(
     errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
     # One by one, each from what was found at the same level or member a time before, or else from
     # the last: so that the bytes do not depend on the batch.
-    size, hints, cycle = 0, {-1: AS_EXPECTED}, prod(spec.leading_shape[1:])
+    size, cycle = 0, prod(spec.leading_shape[1:])
+    # Fields that follow another have hints of their own: they need other steps than key fields.
+    hints: dict[tuple[int, bool], Hint] = {}
+    chunks = [_Chunk(coding.key_every) for _ in range(cycle)]
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
         values = read_steps(dataset, spec, start, stop)
         values = fill_missing(values, options.fill, spec.name)
         for step, one in enumerate(values, start):
             with _named(spec.name):
-                hint = hints.get(step % cycle, hints[-1])
-                encoded = encode_fields(one[None], coding, options.device, hint)
-            hints[-1] = hints[step % cycle] = encoded.hint
-            output.put(spec.name, step, encoded.payloads[0])
+                last = chunks[step % cycle].last
+                like, any_like = (step % cycle, last is None), (-1, last is None)
+                hint = hints.get(like, hints.get(any_like, hints.get((-1, True), AS_EXPECTED)))
+                encoded = encode_fields(one[None], coding, options.device, hint, last)
+            hints[any_like] = hints[like] = encoded.hint
+            chunk = chunks[step % cycle].taken(encoded, step // cycle == spec.steps // cycle - 1)
+            if chunk:
+                output.put(spec.name, step, chunk)
             size += len(encoded.payloads[0])
             errors.add(encoded.decoded, one[None])
             floors.add(encoded.floor, one[None])
@@ -242,6 +261,24 @@ def _compress_variable(
         max_error=figures.max_error,
         remap_rmse=floors.figures().rmse,
     )
+
+
+class _Chunk:
+    """Payloads of one chunk, until it is whole."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._payloads: list[bytes] = []
+        self.last: Followed | None = None
+
+    def taken(self, encoded: Encoded, final: bool) -> bytes:
+        """The chunk, if this field or the end of the axis makes it whole; else nothing."""
+        self._payloads += encoded.payloads
+        self.last = encoded.last
+        if len(self._payloads) < self._count and not final:
+            return b""
+        chunk, self._payloads, self.last = b"".join(self._payloads), [], None
+        return chunk
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def decompress(
     level: int | None = None,
     variables: Sequence[str] | None = None,
     time: str = "",
+    sharp: bool = False,
     device: str = "auto",
     batch: int = 4,
     overwrite: bool = False,
@@ -62,6 +63,8 @@ def decompress(
         Which; all by default.
     time : str
         ``START/STOP`` or one date or time, ISO 8601, both ends included; all without.
+    sharp : bool
+        With the power of the original on every level, at the price of larger errors.
     device, batch, overwrite, told
         As for :func:`compress`.
 
@@ -101,7 +104,7 @@ def decompress(
                     for step in pick.steps[start : start + batch]
                 ]
                 read += sum(map(len, payloads))
-                out.write(pick.variable.name, start, pick.decode(payloads, device))
+                out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
                 told(pick.variable.name, start + len(payloads), len(pick.steps))
     return read
 
@@ -157,11 +160,14 @@ class _Pick:
             leading=leading,
         )
 
-    def decode(self, payloads: Sequence[bytes], device: str) -> npt.NDArray[np.float32]:
+    def decode(
+        self, payloads: Sequence[bytes], device: str, sharp: bool
+    ) -> npt.NDArray[np.float32]:
         """Fields of payloads on the wanted grid."""
+        coding = self.variable.coding
         if self.level is None:
-            return decode_fields(payloads, self.variable.coding, device)
-        return decode_cells(payloads, self.variable.coding, self.level, device)
+            return decode_fields(payloads, coding, device, sharp=sharp)
+        return decode_cells(payloads, coding, self.level, device, sharp=sharp)
 
 
 def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 
 __all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.0"
 """Of stores and payloads; independent of the package's version."""
 
 
@@ -72,6 +72,10 @@ class Scaling:
     scale: float
 
 
+_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1}
+"""Keys of a coding that may be left out, and what they are then."""
+
+
 @dataclass(frozen=True)
 class Coding:
     """How fields of one variable are coded: all that a reader, or a second writer, needs.
@@ -95,6 +99,8 @@ class Coding:
     rmse : float
         Error that one compressed field may have on the source grid, weighted by area, in its
         unit; 0 for as little as ``size`` allows.
+    key_every : int
+        Fields of a chunk along the first axis, each but the first following the one before it.
 
     Examples
     --------
@@ -113,12 +119,14 @@ class Coding:
     variable: str = ""
     remap: str = "least_squares"
     rmse: float = 0.0
+    key_every: int = 1
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, with the version of the format; without an error that is 0."""
+        """JSON form, with the version of the format; options that are off are left out."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        if not self.rmse:
-            del plain["rmse"]
+        for key, off in _OFF.items():
+            if plain[key] == off:
+                del plain[key]
         return {"format": FORMAT_VERSION, **plain, "grid": self.grid.to_dict()}
 
     @classmethod
@@ -143,7 +151,7 @@ class Coding:
             raise FormatError(
                 f"unknown key '{unknown[0]}' in a coding. {nearest(unknown[0], known)}"
             )
-        if missing := sorted(set(known) - set(data) - {"rmse"}):
+        if missing := sorted(set(known) - set(data) - set(_OFF)):
             raise FormatError(f"expected key '{missing[0]}' in a coding; it is not there.")
         values = {key: value for key, value in data.items() if key != "format"}
         for key, value in values.items():
@@ -155,6 +163,8 @@ class Coding:
             coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
         except TypeError as error:
             raise FormatError(f"expected a whole coding; got {error}.") from error
+        if coding.key_every < 1:
+            raise FormatError(f"expected 'key_every' of at least 1; got {coding.key_every}.")
         if not BASE_LEVEL <= coding.bottleneck <= coding.level <= FINEST_LEVEL or coding.size < 1:
             raise FormatError(
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {FINEST_LEVEL}; got "
@@ -185,6 +195,14 @@ class CompressedField:
         A normalised value times scale plus offset is the value in the field's unit.
     step : float
         Quantisation step of the finest level's orthonormal residual, normalised units.
+    carry : tuple of int
+        For a field that follows another in time: how much of the other's base field and of its
+        surprises at each level is carried over, in 64ths. Empty for a field on its own.
+    power : tuple of int
+        For each level from 4 to the bottleneck, how much of the power of its residual decoding
+        loses: 32 is a factor of 4, half of the amplitude.
+    codes : tuple of bytes
+        Code of each of ``residuals``, where choosing them gave it already; else empty.
     """
 
     base: npt.NDArray[np.int32]
@@ -192,6 +210,9 @@ class CompressedField:
     offset: float
     scale: float
     step: float
+    carry: tuple[int, ...] = ()
+    power: tuple[int, ...] = ()
+    codes: tuple[bytes, ...] = ()
 
     @property
     def bottleneck(self) -> int:

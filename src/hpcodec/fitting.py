@@ -8,16 +8,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import UsageError
-from hpcodec.fields import Coding, Scaling
+from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.models import Model
 from hpcodec.stages.normalise import denormalise, normalise
 from hpcodec.stages.wire import pack
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
+
+if TYPE_CHECKING:
+    from hpcodec.stages.trail import Trail
 
 __all__ = ["Errors", "Fitted", "fit"]
 
@@ -52,11 +56,14 @@ class Fitted:
         ``(cells,)``, what it decodes to, the field's unit.
     hint : Hint
         What it says of fields like it.
+    field : CompressedField
+        What the payload holds.
     """
 
     payload: bytes
     decoded: Floats
     hint: Hint
+    field: CompressedField
 
 
 def fit(
@@ -68,6 +75,7 @@ def fit(
     *,
     errors: Errors,
     hint: Hint = AS_EXPECTED,
+    after: Trail | None = None,
 ) -> Fitted:
     """Payload of a field, the nearest below ``coding.size`` or ``coding.rmse`` that is found.
 
@@ -85,6 +93,8 @@ def fit(
         Of the field.
     hint : Hint
         As in the result for a field like this one.
+    after : Trail, optional
+        Of the field that this one follows, which has the same scaling.
 
     Raises
     ------
@@ -99,6 +109,7 @@ def fit(
     search = StepSearch(goal.limit, goal.expected, hint)
     normal = normalise(cells[None], [scaling])
     payload, decoded, value = b"", normal, 0.0
+    chosen: CompressedField | None = None
     while not search.done:
         (field,), fresh = coder.encode(
             normal,
@@ -106,16 +117,17 @@ def fit(
             bottleneck=coding.bottleneck,
             steps=[search.step],
             variable=variable,
+            after=after,
         )
-        code, values = pack(field, model.tables), denormalise(fresh, [scaling])
+        code, values = pack(field, model.entropy), denormalise(fresh, [scaling])
         value = goal.value(code, values)
         if search.tell(value):
-            payload, decoded = code, values
+            payload, decoded, chosen = code, values, field
         if search.met and not normal.any():
             break  # a constant field is exact at any step
-    if not search.met or len(payload) > coding.size:
+    if chosen is None or not search.met or len(payload) > coding.size:
         raise _unmet(coding, errors, value, len(payload))
-    return Fitted(payload, decoded[0], search.hint)
+    return Fitted(payload, decoded[0], search.hint, chosen)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from hpcodec.cards import CARD, ModelCard, read_card
-from hpcodec.entropy import TABLE_SHAPE, TOTAL, Tables
+from hpcodec.entropy.arrays import NAMES, from_arrays
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import ModelError, UsageError, nearest
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
@@ -43,7 +45,7 @@ class Model:
 
     card: ModelCard
     folder: Path
-    tables: Tables = field(repr=False)
+    entropy: EntropyModel = field(repr=False)
 
     def coder(self, device: str = "cpu") -> Coder:
         """Network and static fields on a torch device, made once for each device."""
@@ -122,7 +124,7 @@ def load_model(name: str, weights: str = "") -> Model:
             f"expected model '{name}' with weights {weights[:16]}...; the installed one has "
             f"{card.weights[:16]}.... Install the hpcodec release that wrote the store."
         )
-    return Model(card, folder, _read_tables(folder / WEIGHTS))
+    return Model(card, folder, _entropy(folder, card.weights))
 
 
 def choose_model(spec: FieldSpec) -> str:
@@ -157,19 +159,22 @@ def statics_of(folder: Path) -> Path:
     return own if own.exists() else folder.parent / STATICS
 
 
-def _read_tables(path: Path) -> Tables:
+def _static_fields(folder: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    with safe_open(statics_of(folder), "numpy") as file:
+        orography, land = (np.asarray(file.get_tensor(name)) for name in ("orography", "land"))
+    if orography.size != cell_count(FINEST_LEVEL):
+        raise ModelError(f"expected static fields of level {FINEST_LEVEL}; got others.")
+    return orography, land
+
+
+@lru_cache(maxsize=4)
+def _entropy(folder: Path, weights: str) -> EntropyModel:
     try:
-        with safe_open(path, "numpy") as file:
-            tables = np.asarray(file.get_tensor("tables"))
+        with safe_open(folder / WEIGHTS, "numpy") as file:
+            arrays = {name: np.asarray(file.get_tensor(name)) for name in NAMES}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"expected entropy tables in {path}; got {error}.") from error
-    if (
-        tables.shape != TABLE_SHAPE
-        or tables.min() < 1
-        or (tables.sum(-1, dtype=int) != TOTAL).any()
-    ):
-        raise ModelError(f"expected entropy tables of shape {TABLE_SHAPE} in {path}; got others.")
-    return tables
+        raise ModelError(f"expected an entropy model in {folder}; got {error}.") from error
+    return from_arrays(arrays, *_static_fields(folder))
 
 
 @lru_cache(maxsize=4)
@@ -177,7 +182,8 @@ def _coder(folder: Path, weights: str, device: str) -> Coder:
     import torch
     from safetensors.torch import load_file
 
-    from hpcodec.networks.field_space import Architecture, FieldSpaceAutoencoder
+    from hpcodec.networks.architecture import Architecture
+    from hpcodec.networks.field_space import FieldSpaceAutoencoder
     from hpcodec.stages.transform import Coder, static_pyramid
 
     card = read_card(folder)
@@ -190,10 +196,7 @@ def _coder(folder: Path, weights: str, device: str) -> Coder:
         network.load_state_dict({name: state[name] for name in network.state_dict()})
     except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"expected the weights of {folder.name}; got {error}.") from error
-    with safe_open(statics_of(folder), "numpy") as file:
-        orography, land = (np.asarray(file.get_tensor(name)) for name in ("orography", "land"))
-    if orography.size != cell_count(FINEST_LEVEL):
-        raise ModelError(f"expected static fields of level {FINEST_LEVEL}; got others.")
     network.eval().requires_grad_(False).to(torch.device(device))
-    pyramid = static_pyramid(orography, land)
-    return Coder(network, {level: part.to(device) for level, part in pyramid.items()})
+    pyramid = static_pyramid(*_static_fields(folder))
+    statics = {level: part.to(device) for level, part in pyramid.items()}
+    return Coder(network, statics, _entropy(folder, weights))

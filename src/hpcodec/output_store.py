@@ -19,7 +19,7 @@ from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.output import OutputVariable, create_output
 from hpcodec.output_formats import ZarrOutput, json_value, reported
-from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, folder_size
+from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, chunk_shape, folder_size
 
 __all__ = ["StoreOutput", "create_store"]
 
@@ -28,6 +28,10 @@ _SHORT = 2**16  # bytes of a coordinate that is worth a codec of its own
 
 class StoreOutput(ZarrOutput):
     """A store being written; made by :func:`create_store`."""
+
+    def __init__(self, *made: Any) -> None:  # noqa: ANN401  (as the class above has them)
+        super().__init__(*made)
+        self._key_every: dict[str, int] = {}
 
     def add(self, variable: OutputVariable, coding: Coding) -> None:
         """Create the array of a compressed variable, or replace it by one of another coding.
@@ -40,12 +44,13 @@ class StoreOutput(ZarrOutput):
             Of its payloads.
         """
         self._variables[variable.name] = variable
+        self._key_every[variable.name] = coding.key_every
         with reported(self._target):
             self._group.create_array(
                 variable.name,
                 shape=variable.shape,
                 dtype="float32",
-                chunks=(1,) * variable.leading + variable.shape[variable.leading :],
+                chunks=chunk_shape(variable.shape, coding.key_every),
                 serializer={"name": CODEC, "configuration": coding.to_dict()},
                 compressors=None,
                 fill_value=float("nan"),
@@ -54,18 +59,19 @@ class StoreOutput(ZarrOutput):
                 overwrite=True,
             )
 
-    def put(self, name: str, step: int, payload: bytes) -> None:
-        """Store the payload of the field at flattened leading index ``step``.
+    def put(self, name: str, step: int, chunk: bytes) -> None:
+        """Store the chunk with the field at flattened leading index ``step``.
 
         Raises
         ------
         OutputError
             If it cannot be written.
         """
-        path = self._path / name / chunk_key(self._variables[name].shape, step)
+        shape, every = self._variables[name].shape, self._key_every[name]
+        path = self._path / name / chunk_key(shape, step, every)
         with reported(self._target):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(payload)
+            path.write_bytes(chunk)
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write the attribute that makes it a store, and drop what zarr's JSON can do without."""

@@ -12,28 +12,32 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError, LevelError
-from hpcodec.fields import Coding, CompressedField, FieldSpec, Scaling
+from hpcodec.errors import FormatError
+from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitting import Errors, fit
-from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
-from hpcodec.models import choose_model, load_model
+from hpcodec.grid import BASE_LEVEL
+from hpcodec.models import Model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import denormalise, measure_scaling
-from hpcodec.stages.wire import prefix_size, read_header, unpack
+from hpcodec.stages.normalise import alike, denormalise, measure_scaling
+from hpcodec.stages.wire import read_header, split_payloads, unpack
 from hpcodec.step_search import AS_EXPECTED, Hint
+
+if TYPE_CHECKING:
+    from hpcodec.stages.trail import Trail
 
 __all__ = [
     "Encoded",
-    "coding_for",
+    "Followed",
     "decode_cells",
     "decode_fields",
     "encode_cells",
     "encode_fields",
-    "split_payloads",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -41,6 +45,14 @@ Floats = npt.NDArray[np.float32]
 
 # Torch uses all cores for one batch; two at a time would only take more memory.
 _NETWORK = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A field that another may follow: its scaling, which both have, and its trail."""
+
+    scaling: Scaling
+    trail: Trail
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,81 +69,23 @@ class Encoded:
         What the remap alone would give, of the same shape.
     hint : Hint
         What the last field says of fields like it.
+    last : Followed, optional
+        What a field needs that follows the last one.
     """
 
     payloads: list[bytes]
     decoded: Floats
     floor: Floats
     hint: Hint
-
-
-def coding_for(
-    spec: FieldSpec,
-    size: int,
-    *,
-    rmse: float = 0.0,
-    model: str = "",
-    level: int | None = None,
-    bottleneck: int | None = None,
-    remap: str = "least_squares",
-) -> Coding:
-    """Coding of a variable in ``size`` bytes a field, or with an RMSE of ``rmse``.
-
-    Parameters
-    ----------
-    spec : FieldSpec
-        The variable.
-    size : int
-        Bytes that a compressed field may take.
-    rmse : float
-        Error that a field may have, in its unit; 0 for as little as the bytes allow.
-    model : str
-        Name of the model; empty for the one that suits the variable.
-    level : int, optional
-        HEALPix level to remap to; by default the grid's own, at most the model's finest.
-    bottleneck : int, optional
-        Finest level to code; by default the one with the least error on the validation fields,
-        or, by error, ``level``: no coarser one can do without any error.
-    remap : str
-        Method of :mod:`hpcodec.stages.healpix`.
-
-    Raises
-    ------
-    ModelError
-        If the model is unknown.
-    LevelError
-        If ``level`` or ``bottleneck`` is not one that the model takes.
-    """
-    loaded = load_model(model or choose_model(spec))
-    finest = int(loaded.card.architecture["level"])
-    chosen = min(spec.grid.natural_level, finest) if level is None else level
-    if not BASE_LEVEL < chosen <= finest:
-        raise LevelError(
-            f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
-            f"'{loaded.card.name}'; got {chosen}. Choose one of these."
-        )
-    if bottleneck is None:
-        bottleneck = chosen if rmse else loaded.card.best_bottleneck(size, chosen)[0]
-    if not BASE_LEVEL <= bottleneck <= chosen:
-        raise LevelError(
-            f"expected a bottleneck level from {BASE_LEVEL} to {chosen}, the level of the "
-            f"remapped field; got {bottleneck}. Choose one of these."
-        )
-    return Coding(
-        model=loaded.card.name,
-        weights=loaded.card.weights,
-        grid=spec.grid,
-        level=chosen,
-        size=size,
-        bottleneck=bottleneck,
-        variable=spec.standard_name if loaded.card.variable_index(spec.standard_name) else "",
-        remap=remap,
-        rmse=rmse,
-    )
+    last: Followed | None = None
 
 
 def encode_fields(
-    values: Floats, coding: Coding, device: str = "auto", hint: Hint = AS_EXPECTED
+    values: Floats,
+    coding: Coding,
+    device: str = "auto",
+    hint: Hint = AS_EXPECTED,
+    last: Followed | None = None,
 ) -> Encoded:
     """Compress fields, each into at most ``coding.size`` bytes or down to ``coding.rmse``.
 
@@ -146,6 +100,9 @@ def encode_fields(
     hint : Hint
         From :class:`Encoded` of fields like these. It saves trials, and may change the bytes
         within what the coding allows.
+    last : Followed, optional
+        Field that the first of these follows; the others follow each other, if the coding has
+        more than one field to a chunk.
 
     Raises
     ------
@@ -165,7 +122,7 @@ def encode_fields(
 
         return Errors(_rmse(floor[i : i + 1], values[i : i + 1], weights), rmse)
 
-    encoded = _encode(cells, coding, device, hint, errors_of)
+    encoded = _encode(cells, coding, device, hint, errors_of, last)
     return dataclasses.replace(encoded, decoded=remap.to_latlon(encoded.decoded), floor=floor)
 
 
@@ -191,18 +148,37 @@ def encode_cells(
 
 
 def _encode(
-    cells: Floats, coding: Coding, device: str, hint: Hint, errors_of: Callable[[int], Errors]
+    cells: Floats,
+    coding: Coding,
+    device: str,
+    hint: Hint,
+    errors_of: Callable[[int], Errors],
+    last: Followed | None = None,
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
     model = load_model(coding.model, coding.weights)
     payloads, decoded = [], np.empty_like(cells)
     for i, one in enumerate(cells):
         scaling = measure_scaling(one)
+        if last and not alike(scaling, last.scaling):
+            last = None
+        scaling, after = (last.scaling, last.trail) if last else (scaling, None)
         with _NETWORK:
-            fitted = fit(one, scaling, coding, model, device, errors=errors_of(i), hint=hint)
+            fitted = fit(
+                one,
+                scaling,
+                coding,
+                model,
+                device,
+                errors=errors_of(i),
+                hint=hint,
+                after=after,
+            )
+            if coding.key_every > 1:
+                last = Followed(scaling, model.coder(device).trail(fitted.field, after))
         payloads.append(fitted.payload)
         decoded[i], hint = fitted.decoded, fitted.hint
-    return Encoded(payloads, decoded, cells, hint)
+    return Encoded(payloads, decoded, cells, hint, last)
 
 
 def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> float:
@@ -211,20 +187,28 @@ def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> f
 
 
 def decode_cells(
-    payloads: Sequence[bytes], coding: Coding, level: int, device: str = "auto"
+    payloads: Sequence[bytes],
+    coding: Coding,
+    level: int,
+    device: str = "auto",
+    *,
+    sharp: bool = False,
 ) -> Floats:
     """Fields on the HEALPix cells of a level.
 
     Parameters
     ----------
     payloads : sequence of bytes
-        Of one field each: whole, or the prefixes that ``level`` needs.
+        Of one field each: whole, or the prefixes that ``level`` needs. Where fields follow each
+        other, each after all those of its chunk that it follows.
     coding : Coding
         As when encoding.
     level : int
         From 3 to the model's finest; beyond the source's own, the model's prediction.
     device : str
         Torch device, or ``auto``.
+    sharp : bool
+        With the power of the original on every level, at the price of a larger error.
 
     Returns
     -------
@@ -239,43 +223,69 @@ def decode_cells(
         If the model does not give ``level``.
     """
     model = load_model(coding.model, coding.weights)
-    fields = [unpack(payload, model.tables, max(level, BASE_LEVEL)) for payload in payloads]
-    bottlenecks = {read_header(payload).bottleneck for payload in payloads}
-    if bottlenecks != {coding.bottleneck}:
-        raise FormatError(
-            f"expected payloads with bottleneck level {coding.bottleneck}; got "
-            f"{sorted(bottlenecks)}. The store is damaged."
-        )
+    decode = partial(
+        model.coder(device).decode,
+        level=level,
+        bottleneck=coding.bottleneck,
+        variable=model.card.variable_index(coding.variable),
+        sharp=sharp,
+    )
     with _NETWORK:
-        cells = model.coder(device).decode(
-            fields,
-            level,
-            bottleneck=coding.bottleneck,
-            variable=model.card.variable_index(coding.variable),
-        )
+        fields, trails = _unpacked(payloads, coding, model, level, device)
+        if any(trails):
+            pairs = zip(fields, trails, strict=True)
+            cells = np.concatenate([decode([field], after=after) for field, after in pairs])
+        else:
+            cells = decode(fields)
     return denormalise(cells, [_scaling(field) for field in fields])
 
 
-def decode_fields(payloads: Sequence[bytes], coding: Coding, device: str = "auto") -> Floats:
+def _unpacked(
+    payloads: Sequence[bytes], coding: Coding, model: Model, level: int, device: str
+) -> tuple[list[CompressedField], list[Trail | None]]:
+    """Fields of payloads, with the trail of the field that each follows."""
+    fields: list[CompressedField] = []
+    trails: list[Trail | None] = []
+    known, trail = list[bytes](), None
+    for payload in payloads:
+        *before, own = split_payloads(payload) if coding.key_every > 1 else [payload]
+        if before[: len(known)] != known:
+            known, trail = [], None
+        for earlier in before[len(known) :]:
+            field = _unpacked_one(earlier, coding, model, level)
+            trail = model.coder(device).trail(field, _after(field, trail))
+        known = before
+        fields.append(_unpacked_one(own, coding, model, level))
+        trails.append(_after(fields[-1], trail))
+    return fields, trails
+
+
+def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
+    if not field.carry:
+        return None
+    if trail is None:
+        raise FormatError(
+            "expected the field that another follows; the chunk begins with the other. The store "
+            "is damaged."
+        )
+    return trail
+
+
+def _unpacked_one(payload: bytes, coding: Coding, model: Model, level: int) -> CompressedField:
+    if (got := read_header(payload).bottleneck) != coding.bottleneck:
+        raise FormatError(
+            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
+            "is damaged."
+        )
+    return unpack(payload, model.entropy, max(level, BASE_LEVEL))
+
+
+def decode_fields(
+    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
+) -> Floats:
     """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
-    cells = decode_cells(payloads, coding, coding.level, device)
+    cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
     return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
-
-
-def split_payloads(chunk: bytes) -> list[bytes]:
-    """Payloads of a chunk of several fields, which stand one after the other.
-
-    Raises
-    ------
-    FormatError
-        If the chunk ends within one.
-    """
-    payloads = []
-    while chunk:
-        size = prefix_size(chunk, FINEST_LEVEL)
-        payloads.append(chunk[:size])
-        chunk = chunk[size:]
-    return payloads
 
 
 def _scaling(field: CompressedField) -> Scaling:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.models import load_model
-from hpcodec.stages.wire import read_header, unpack
+from hpcodec.stages.wire import read_header, split_payloads, unpack
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["Finding", "validate"]
@@ -49,16 +49,26 @@ def validate(path: str) -> list[Finding]:
     return findings
 
 
+def _own(chain: bytes, item: StoredVariable) -> bytes:
+    *before, own = split_payloads(chain) if item.coding.key_every > 1 else [chain]
+    if read_header(own).carry and not before:
+        raise FormatError(
+            "expected the field that another follows; the chunk begins with the other. The store "
+            "is damaged."
+        )
+    return own
+
+
 def _check(store: Store, item: StoredVariable) -> list[Finding]:
     findings = []
-    tables = None
+    entropy = None
     try:
-        tables = load_model(item.coding.model, item.coding.weights).tables
+        entropy = load_model(item.coding.model, item.coding.weights).entropy
     except HpcodecError as error:
         findings.append(Finding(item.name, str(error)))
     for step in range(item.steps):
         try:
-            payload = store.read(item, step)
+            payload = _own(store.read(item, step), item)
             header = read_header(payload)
             announced = header.size + sum(header.lengths)
             if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
@@ -66,8 +76,8 @@ def _check(store: Store, item: StoredVariable) -> list[Finding]:
                     f"expected a payload of {announced} bytes with bottleneck level "
                     f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
                 )
-            if tables is not None:
-                unpack(payload, tables)
+            if entropy is not None:
+                unpack(payload, entropy)
         except HpcodecError as error:
             findings.append(Finding(f"{item.name}, step {step}", str(error)))
     return findings

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.attention import SHIFT, WINDOW, FieldSpaceBlock
-from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting, merge, split
+from hpcodec.networks.field_space import Code, FieldSpaceAutoencoder, Setting
+from hpcodec.networks.residual import COMPONENTS
+from hpcodec.networks.scales import merge, split
 from hpcodec.networks.sphere import pad_isolated
 from hpcodec.networks.stage import FieldSpaceStage, local
 from hpcodec.train.losses import autoencode
@@ -19,6 +21,26 @@ STATICS = statics(LEVEL)
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def surprises(count: int, level: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Symbols and surprise of each component, ``(n, 12, side, side)``."""
+    side = 2 ** (level - 1)
+    symbols = [noise(count, 12, side, side, seed=7 + c).mul(2).round() for c in range(COMPONENTS)]
+    return [(one, 0.3 * one) for one in symbols]
+
+
+def listed(
+    told: list[tuple[torch.Tensor, torch.Tensor]], guesses: list[torch.Tensor] | None = None
+) -> Code:
+    """Code that tells what is listed, and notes the guesses that it is asked with."""
+
+    def code(component: int, guess: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if guesses is not None:
+            guesses.append(guess)
+        return told[component]
+
+    return code
 
 
 def base_means(field: torch.Tensor) -> torch.Tensor:
@@ -69,14 +91,23 @@ def test_components_are_orthogonal() -> None:
 
 
 @pytest.mark.parametrize("level", [4, 5])
-def test_untrained_network_predicts_no_residual(level: int) -> None:
+def test_untrained_network_expects_no_residual(level: int) -> None:
     built = network(LEVEL)
     side = 2 ** (level - 1)
-    residual = built.predict(
+    residual = built.residual(
         level, 100 * noise(2, 12, side, side), batch_of(STATICS, 2), setting(2)
     )
     assert residual.shape == (2, 3, 12, side, side)
     assert torch.equal(residual, torch.zeros_like(residual))
+
+
+@pytest.mark.parametrize("level", [4, 5])
+def test_untrained_network_decodes_what_it_is_told(level: int) -> None:
+    side, told = 2 ** (level - 1), surprises(2, level)
+    residual = network(LEVEL).residual(
+        level, noise(2, 12, side, side), batch_of(STATICS, 2), setting(2), listed(told)
+    )
+    assert torch.equal(residual, torch.stack([value for _, value in told], 1))
 
 
 @pytest.mark.parametrize("bottleneck", [3, 4])
@@ -100,28 +131,114 @@ def test_analyse_keeps_base_means(bottleneck: int) -> None:
         assert not torch.allclose(coded, split(field)[0], atol=1e-3)
 
 
-def test_every_input_matters() -> None:
-    built, parent, told = awake(LEVEL), noise(1, 12, 16, 16), setting(bottleneck=5)
-    known = batch_of(STATICS, 1)
-    plain = built.predict(5, parent, known, told)
+@pytest.mark.parametrize("level", [4, 5])
+def test_every_input_matters(level: int) -> None:
+    """With and without field-space attention."""
+    built, side = awake(LEVEL), 2 ** (level - 1)
+    parent, told, known = noise(1, 12, side, side), setting(bottleneck=5), batch_of(STATICS, 1)
+    plain = built.residual(level, parent, known, told)
     flat = {level: torch.zeros_like(field) for level, field in known.items()}
     for other in (
-        built.predict(5, parent + noise(1, 12, 16, 16, seed=1), known, told),
-        built.predict(5, parent, flat, told),
-        built.predict(5, parent, known, setting(step=0.1, bottleneck=5)),
-        built.predict(5, parent, known, setting(bottleneck=4)),
+        built.residual(level, parent + noise(1, 12, side, side, seed=1), known, told),
+        built.residual(level, parent, flat, told),
+        built.residual(level, parent, known, setting(step=0.1, bottleneck=5)),
+        built.residual(level, parent, known, setting(bottleneck=3)),
     ):
         assert not torch.allclose(other, plain)
-    # The step of a level that is not coded says nothing.
-    uncoded = [built.predict(5, parent, known, setting(step=s, bottleneck=4)) for s in (1.0, 0.1)]
+
+
+def test_the_step_of_a_level_that_is_not_coded_says_little() -> None:
+    """It scales the last correction alone, of which nothing is left where the step is large."""
+    built, parent, known = awake(LEVEL), noise(1, 12, 16, 16), batch_of(STATICS, 1)
+    uncoded = [built.residual(5, parent, known, setting(step=s, bottleneck=4)) for s in (4.0, 64.0)]
     torch.testing.assert_close(*uncoded)
+
+
+@pytest.mark.parametrize("component", range(COMPONENTS))
+@pytest.mark.parametrize("part", ["symbols", "surprise"])
+def test_what_is_told_of_a_component_reaches_those_after_it(component: int, part: str) -> None:
+    """Closed loop: guesses see the components before them, and those alone."""
+    built, parent, known = awake(LEVEL), noise(1, 12, 16, 16), batch_of(STATICS, 1)
+    told = surprises(1, 5)
+    changed = list(told)
+    symbols, surprise = told[component]
+    changed[component] = (symbols + 3, surprise) if part == "symbols" else (symbols, surprise + 1)
+    guesses: list[list[torch.Tensor]] = [[], []]
+    residuals = [
+        built.residual(5, parent, known, setting(bottleneck=5), listed(one, heard))
+        for one, heard in zip((told, changed), guesses, strict=True)
+    ]
+    for other, (before, after) in enumerate(zip(*guesses, strict=True)):
+        assert torch.equal(before, after) == (other <= component)
+    # What is told moves the residual itself, and the last correction of all components.
+    for other in range(COMPONENTS):
+        assert not torch.allclose(residuals[0][:, other], residuals[1][:, other])
+
+
+def test_components_are_asked_for_in_order() -> None:
+    asked: list[tuple[int, tuple[int, ...]]] = []
+
+    def code(component: int, guess: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append((component, tuple(guess.shape)))
+        assert guess.dtype == torch.float32
+        return torch.zeros_like(guess), torch.zeros_like(guess)
+
+    built, known = awake(LEVEL), batch_of(STATICS, 2)
+    built.residual(4, noise(2, 12, 8, 8), known, setting(2), code)
+    assert asked == [(component, (2, 12, 8, 8)) for component in range(COMPONENTS)]
+
+
+def test_no_code_is_a_code_that_tells_nothing() -> None:
+    def nothing(_: int, guess: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros_like(guess), torch.zeros_like(guess)
+
+    built, parent, known = awake(LEVEL), noise(1, 12, 8, 8), batch_of(STATICS, 1)
+    residuals = [built.residual(4, parent, known, setting(), code) for code in (None, nothing)]
+    assert torch.equal(*residuals)
+
+
+def test_the_last_correction_stays_within_reach_of_the_step() -> None:
+    """What is coded finely is moved little by it, whatever the network says."""
+    built, parent, known = awake(LEVEL), noise(1, 12, 16, 16), batch_of(STATICS, 1)
+    moved = []
+    for step in (1.0, 2.0**-10):
+        told = surprises(1, 5)
+        guesses: list[torch.Tensor] = []
+        residual = built.residual(
+            5, parent, known, setting(step=step, bottleneck=5), listed(told, guesses)
+        )
+        plain = torch.stack(
+            [guess + value for guess, (_, value) in zip(guesses, told, strict=True)], 1
+        )
+        moved.append(float((residual - plain).detach().abs().max()))
+    assert 0 < moved[1] < moved[0] / 100
+
+
+@pytest.mark.parametrize("level", [4, 5])
+def test_fields_of_a_batch_do_not_matter_to_each_other(level: int) -> None:
+    built, side = awake(LEVEL), 2 ** (level - 1)
+    parents, told = noise(3, 12, side, side), surprises(3, level)
+    with torch.inference_mode():
+        together = built.residual(
+            level, parents, batch_of(STATICS, 3), setting(3, bottleneck=5), listed(told)
+        )
+        for row in range(3):
+            one = [(symbols[row : row + 1], value[row : row + 1]) for symbols, value in told]
+            alone = built.residual(
+                level,
+                parents[row : row + 1],
+                batch_of(STATICS, 1),
+                setting(bottleneck=5),
+                listed(one),
+            )
+            torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-4)
 
 
 def test_single_faces_and_spheres_take_the_same_path() -> None:
     built = awake(LEVEL)
     faces = noise(2, 1, 8, 8)
     alone = {level: field[:, :1].expand(2, 3, 1, -1, -1) for level, field in STATICS.items()}
-    residual = built.predict(4, faces, alone, setting(2), pad_isolated)
+    residual = built.residual(4, faces, alone, setting(2), pad=pad_isolated)
     assert residual.shape == (2, 3, 1, 8, 8)
 
 
@@ -134,7 +251,7 @@ def test_variables_have_embeddings() -> None:
             parameter.normal_(0, 0.1)
     parent, known = noise(1, 12, 8, 8), batch_of(STATICS, 1)
     told = [
-        built.predict(4, parent, known, Setting(torch.tensor([k]), torch.ones(1), 4))
+        built.residual(4, parent, known, Setting(torch.tensor([k]), torch.ones(1), 4))
         for k in range(3)
     ]
     assert not torch.allclose(told[0], told[1])
@@ -188,4 +305,6 @@ def test_gradients_reach_every_parameter(seed: int) -> None:
             assert parameter.grad is None or bool(parameter.grad.isfinite().all()), name
             if parameter.grad is not None and bool(parameter.grad.any()):
                 silent.discard(name)
-    assert not silent
+    # Whatever is the same everywhere is taken out again, zero-sum inside each base cell.
+    assert {name for name in silent if not name.startswith("latent.")} == set()
+    assert all(name.endswith(".bias") for name in silent)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +15,12 @@ from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.stages.wire import pack, prefix_size, unpack
-from tests.tiny import Floats, assert_same, coder, flat_tables, smooth_cells
+from tests.tiny import Floats, assert_same, coder, fitted_entropy, smooth_cells
 
 LEVEL = 5
+MODEL = fitted_entropy()
 CODER = coder(LEVEL)
+CHOOSY = coder(LEVEL, entropy=MODEL)
 
 
 def encoded(
@@ -53,17 +59,133 @@ def test_decode_gives_what_encode_told(seed: int, bottleneck: int, log2_step: fl
     )
 
 
-def test_payloads_decode_to_what_encode_told() -> None:
-    fields, told = encoded(smooth_cells(LEVEL, 1), 5)
-    tables = flat_tables()
-    payload = pack(fields[0], tables)
-    assert_same(unpack(payload, tables), fields[0])
-    again = CODER.decode([unpack(payload, tables)], LEVEL, bottleneck=5)
+@pytest.mark.parametrize("used", [CODER, CHOOSY], ids=["plain", "choosy"])
+def test_payloads_decode_to_what_encode_told(used: Coder) -> None:
+    fields, told = encoded(smooth_cells(LEVEL, 1), 5, used=used)
+    payload = pack(fields[0], MODEL)
+    assert_same(unpack(payload, MODEL), fields[0])
+    again = used.decode([unpack(payload, MODEL)], LEVEL, bottleneck=5)
     np.testing.assert_allclose(again, told, atol=1e-5)
     # A prefix is enough for a coarse view.
     prefix = payload[: prefix_size(payload, 4)]
-    coarse = CODER.decode([unpack(prefix, tables, 4)], 4, bottleneck=5)
+    coarse = used.decode([unpack(prefix, MODEL, 4)], 4, bottleneck=5)
     np.testing.assert_allclose(coarse, block_mean(told, 4), atol=2e-5)
+
+
+# Exactness: what is decoded from a payload does not depend on who made it, how, or on what
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("batch", [1, 8])
+def test_integers_are_the_same_wherever_they_are_decoded(
+    batch: int, count: int, half: bool
+) -> None:
+    cells = smooth_cells(LEVEL, batch, seed=3)
+    with threads(count), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        fields, _ = encoded(cells, 5, 0.25, CHOOSY)
+        payloads = [pack(field, MODEL) for field in fields]
+        decoded = [unpack(payload, MODEL) for payload in payloads]
+    for payload, field, same in zip(payloads, fields, decoded, strict=True):
+        assert len(field.codes) == 2
+        assert_same(same, field)
+        # Coded again from the symbols alone, where there is no network.
+        assert pack(replace(field, codes=()), MODEL) == payload
+    # Another machine: other threads, another precision, one field at a time.
+    with threads(3 - count), torch.autocast("cpu", torch.bfloat16, enabled=not half):
+        for payload, field in zip(payloads, fields, strict=True):
+            elsewhere = unpack(payload, MODEL)
+            assert_same(elsewhere, field)
+        values = CHOOSY.decode([elsewhere], LEVEL, bottleneck=5)
+        assert np.isfinite(values).all()
+
+
+def test_another_precision_decodes_to_nearly_the_same_values() -> None:
+    """Only the values differ, by what the rounding of the network's guesses does."""
+    fields, told = encoded(smooth_cells(LEVEL, 2), 5, 0.25, CHOOSY)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = CHOOSY.decode(fields, LEVEL, bottleneck=5)
+    np.testing.assert_allclose(half, told, atol=0.1)
+    assert not np.array_equal(half, told)
+
+
+def test_choosing_by_worth_stays_within_a_step() -> None:
+    """Other symbols than by the simple rule, but none farther from the field than a step."""
+    cells = smooth_cells(LEVEL)
+    (plain,), _ = encoded(cells, 5, 0.25)
+    (chosen,), told = encoded(cells, 5, 0.25, CHOOSY)
+    assert plain.codes == ()
+    np.testing.assert_array_equal(plain.base, chosen.base)
+    assert not np.array_equal(plain.residuals[0], chosen.residuals[0])
+    assert float(np.abs(told - cells).max()) < 3 * 1.01 * 0.25
+
+
+# Fields that follow each other in time
+
+
+def successive() -> Floats:
+    """Two fields of which the second is the first with a little noise."""
+    first, other = smooth_cells(LEVEL), smooth_cells(LEVEL, seed=9)
+    return np.concatenate([first, first + 0.05 * other])
+
+
+def followed(
+    used: Coder, cells: Floats, bottleneck: int, step: float = 0.25
+) -> tuple[list[CompressedField], list[Floats]]:
+    """Fields coded one after the other, and what each decodes to."""
+    trail, fields, told = None, [], []
+    for one in cells:
+        (field,), decoded = used.encode(
+            one[None], scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step], after=trail
+        )
+        trail = used.trail(field, trail)
+        fields.append(field)
+        told.append(decoded)
+    return fields, told
+
+
+@pytest.mark.parametrize("used", [CODER, CHOOSY], ids=["plain", "choosy"])
+@pytest.mark.parametrize("bottleneck", [3, 4, 5])
+def test_followers_decode_to_what_encode_told(bottleneck: int, used: Coder) -> None:
+    fields, told = followed(used, np.concatenate([successive(), successive()[:1]]), bottleneck)
+    assert [len(field.carry) for field in fields] == [0, bottleneck - 2, bottleneck - 2]
+    trail = None
+    for field, expected in zip(fields, told, strict=True):
+        payload = pack(field, MODEL)
+        whole = unpack(payload, MODEL)
+        assert_same(whole, field)
+        decoded = used.decode([whole], LEVEL, bottleneck=bottleneck, after=trail)
+        np.testing.assert_allclose(decoded, expected, atol=2e-4)
+        # Coarser, a prefix of each of them is enough.
+        coarse = unpack(payload[: prefix_size(payload, 4)], MODEL, 4)
+        means = used.decode([coarse], 4, bottleneck=bottleneck, after=trail)
+        np.testing.assert_allclose(means, block_mean(expected, 4), atol=2e-4)
+        trail = used.trail(whole, trail)
+
+
+def test_coarse_trails_serve_coarse_followers() -> None:
+    fields, told = followed(CODER, successive(), 5)
+    first, second = (unpack(pack(field, MODEL), MODEL, 4) for field in fields)
+    means = CODER.decode([second], 4, bottleneck=5, after=CODER.trail(first))
+    np.testing.assert_allclose(means, block_mean(told[1], 4), atol=2e-4)
+
+
+def test_followers_take_fewer_bytes() -> None:
+    cells = successive()
+    fields, told = followed(CHOOSY, cells, 5)
+    (alone,), _ = encoded(cells[1:], 5, 0.25, CHOOSY)
+    assert len(pack(fields[1], MODEL)) < 0.9 * len(pack(alone, MODEL))
+    assert float(np.abs(told[1] - cells[1]).max()) < 3 * 1.01 * 0.25
 
 
 def test_a_batch_is_its_fields_one_by_one() -> None:

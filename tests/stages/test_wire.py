@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,20 +21,25 @@ from hpcodec.stages.wire import (
     read_header,
     unpack,
 )
-from tests.tiny import assert_same, compressed_field, flat_tables
+from tests.tiny import assert_same, compressed_field, fitted_entropy, flat_entropy
 
-TABLES = flat_tables()
+MODEL = flat_entropy()
 FIELD = compressed_field(6)
-PAYLOAD = pack(FIELD, TABLES)
-BASE_ONLY = pack(compressed_field(3, 0.2), TABLES)
+PAYLOAD = pack(FIELD, MODEL)
+BASE_ONLY = pack(compressed_field(3, 0.2), MODEL)
 
 
 def header(
-    lengths: list[int], bottleneck: int | None = None, scale: float = 1, step: float = 1
+    lengths: list[int],
+    bottleneck: int | None = None,
+    scale: float = 1,
+    step: float = 1,
+    carry: bytes = b"",
 ) -> bytes:
     levels = 2 + len(lengths) if bottleneck is None else bottleneck
-    fixed = struct.pack("<4sBBfff", MAGIC, levels, 0, 0, scale, step)
-    head = fixed + struct.pack(f"<{len(lengths)}I", *lengths)
+    fixed = struct.pack("<4sBBfff", MAGIC, levels, bool(carry), 0, scale, step)
+    power = bytes(len(lengths) - 1)
+    head = fixed + struct.pack(f"<{len(lengths)}I", *lengths) + power + carry
     return head + struct.pack("<I", zlib.crc32(head))
 
 
@@ -45,19 +51,37 @@ def sealed(*codes: bytes) -> bytes:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    bottleneck=st.integers(3, 6),
+    bottleneck=st.integers(3, 5),
     size=st.floats(0.01, 1e9),
     seed=st.integers(0, 2**32),
+    carry=st.none() | st.lists(st.integers(0, 64), min_size=6, max_size=6),
+    power=st.none() | st.lists(st.integers(0, 64), min_size=6, max_size=6),
     offset=st.floats(width=32, allow_nan=False, allow_infinity=False),
     scale=st.floats(2.0**-100, 2.0**100, width=32),
     step=st.floats(2.0**-20, 2.0**20, width=32),
 )
 def test_round_trip(
-    bottleneck: int, size: float, seed: int, offset: float, scale: float, step: float
+    bottleneck: int,
+    size: float,
+    seed: int,
+    carry: list[int] | None,
+    power: list[int] | None,
+    offset: float,
+    scale: float,
+    step: float,
 ) -> None:
     drawn = compressed_field(bottleneck, size, seed)
-    field = CompressedField(drawn.base, drawn.residuals, offset, scale, step)
-    assert_same(unpack(pack(field, TABLES), TABLES), field)
+    field = CompressedField(
+        drawn.base,
+        drawn.residuals,
+        offset,
+        scale,
+        step,
+        carry=tuple(carry or ())[: bottleneck - 2],
+        power=tuple(power or ())[: bottleneck - 3],
+    )
+    for model in (MODEL, fitted_entropy()):
+        assert_same(unpack(pack(field, model), model), field)
 
 
 @pytest.mark.parametrize("size", [2**31 - 1, -(2**31)])
@@ -65,12 +89,44 @@ def test_largest_symbols(size: int) -> None:
     base = np.where(np.arange(768) % 2, size, -1 - size).astype(np.int32)
     residual = np.full((3, 768), size, np.int32)
     field = CompressedField(base, (residual,), 0, 1, 1)
-    assert_same(unpack(pack(field, TABLES), TABLES), field)
+    assert_same(unpack(pack(field, MODEL), MODEL), field)
+
+
+def test_codes_that_are_there_are_taken() -> None:
+    """Whoever chose the symbols has coded them: the same bytes, without doing it again."""
+    at, codes = read_header(PAYLOAD).size, []
+    for length in read_header(PAYLOAD).lengths:
+        codes.append(PAYLOAD[at + 4 : at + length])
+        at += length
+    for known in range(4):
+        part = replace(FIELD, codes=tuple(codes[1 : 1 + known]))
+        assert pack(part, MODEL) == PAYLOAD
+    marked = pack(replace(FIELD, codes=(b"mark", *codes[2:])), MODEL)
+    assert b"mark" in marked
+
+
+def test_finer_levels_do_not_reach_into_coarser_ones() -> None:
+    """Whatever the finest level holds, the segments before it are the same."""
+    other = replace(FIELD, residuals=(*FIELD.residuals[:-1], 9 * FIELD.residuals[-1]))
+    payload = pack(other, MODEL)
+    lengths, theirs = read_header(PAYLOAD).lengths, read_header(payload).lengths
+    assert lengths[:-1] == theirs[:-1]
+    size = read_header(PAYLOAD).size
+    finest = size + sum(lengths[:-1])
+    assert payload[size:finest] == PAYLOAD[size:finest]
+    assert payload[finest:] != PAYLOAD[finest:]
+
+
+def test_the_step_is_a_float32_for_the_encoder_too() -> None:
+    field = replace(compressed_field(4), step=0.1)
+    decoded = unpack(pack(field, MODEL), MODEL)
+    assert decoded.step == float(np.float32(0.1))
+    assert_same(decoded, replace(field, step=decoded.step))
 
 
 def test_packing_leaves_the_field_alone() -> None:
     field = compressed_field(4)
-    pack(field, TABLES)
+    pack(field, MODEL)
     assert_same(field, compressed_field(4))
 
 
@@ -78,13 +134,13 @@ def test_packing_leaves_the_field_alone() -> None:
 def test_a_prefix_serves_its_level(level: int) -> None:
     size = prefix_size(PAYLOAD[:HEADER_MOST], level)
     assert size == prefix_size(PAYLOAD, level)
-    whole, part = unpack(PAYLOAD, TABLES, level), unpack(PAYLOAD[:size], TABLES, level)
+    whole, part = unpack(PAYLOAD, MODEL, level), unpack(PAYLOAD[:size], MODEL, level)
     assert_same(part, whole)
     assert part.bottleneck == min(level, 6)
     if level >= 6:
         assert size == len(PAYLOAD)
     with pytest.raises(FormatError, match="segment of"):
-        unpack(PAYLOAD[: size - 1], TABLES, level)
+        unpack(PAYLOAD[: size - 1], MODEL, level)
 
 
 def test_the_header_says_what_it_must() -> None:
@@ -100,7 +156,7 @@ def test_the_header_says_what_it_must() -> None:
 
 def test_levels_below_the_base() -> None:
     with pytest.raises(LevelError, match="the base field has level 3; got 2"):
-        unpack(PAYLOAD, TABLES, 2)
+        unpack(PAYLOAD, MODEL, 2)
 
 
 @pytest.mark.parametrize("reach", [0, 1, 40, 2**31 - 1])
@@ -114,13 +170,13 @@ def test_every_flipped_byte_is_noticed() -> None:
         damaged = bytearray(BASE_ONLY)
         damaged[place] ^= 0x41
         with pytest.raises(FormatError):
-            unpack(bytes(damaged), TABLES)
+            unpack(bytes(damaged), MODEL)
 
 
 def test_every_truncation_is_noticed() -> None:
     for size in range(len(BASE_ONLY)):
         with pytest.raises(FormatError):
-            unpack(BASE_ONLY[:size], TABLES)
+            unpack(BASE_ONLY[:size], MODEL)
 
 
 @given(st.integers(0, len(PAYLOAD) - 1), st.integers(1, 255))
@@ -128,14 +184,14 @@ def test_flips_in_finer_levels_are_noticed(place: int, change: int) -> None:
     damaged = bytearray(PAYLOAD)
     damaged[place] ^= change
     with pytest.raises(FormatError):
-        unpack(bytes(damaged), TABLES)
+        unpack(bytes(damaged), MODEL)
 
 
 @given(st.binary(max_size=200))
 def test_random_bytes(payload: bytes) -> None:
     for hostile in (payload, MAGIC + payload):
         with pytest.raises(FormatError, match="expected"):
-            unpack(hostile, TABLES)
+            unpack(hostile, MODEL)
         with pytest.raises(FormatError, match="expected"):
             prefix_size(hostile, 5)
 
@@ -144,7 +200,7 @@ def test_random_bytes(payload: bytes) -> None:
 @given(codes=st.lists(st.binary(max_size=60), min_size=1, max_size=3))
 def test_random_codes_with_right_checksums(codes: list[bytes]) -> None:
     try:
-        field = unpack(sealed(*codes), TABLES)
+        field = unpack(sealed(*codes), MODEL)
     except FormatError:
         return
     assert field.bottleneck == 2 + len(codes)
@@ -156,7 +212,7 @@ def test_announced_lengths_allocate_nothing(level: int) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(FormatError, match="4294967295 were announced"):
-            unpack(hostile, TABLES)
+            unpack(hostile, MODEL)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
@@ -166,7 +222,7 @@ def test_announced_lengths_allocate_nothing(level: int) -> None:
 @pytest.mark.parametrize("length", [0, 3])
 def test_segments_too_short_for_a_checksum(length: int) -> None:
     with pytest.raises(FormatError, match="were announced"):
-        unpack(header([length]) + b"\0" * length, TABLES)
+        unpack(header([length]) + b"\0" * length, MODEL)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +231,21 @@ def test_segments_too_short_for_a_checksum(length: int) -> None:
 def test_impossible_scaling(scale: float, step: float) -> None:
     with pytest.raises(FormatError, match="scaling that is not finite"):
         read_header(header([8], scale=scale, step=step))
+
+
+@pytest.mark.parametrize("carry", [b"\x41\0", b"\0\xff"])
+def test_impossible_carry(carry: bytes) -> None:
+    assert read_header(header([8, 8], carry=b"\x40\0")).carry == (64, 0)
+    with pytest.raises(FormatError, match=f"a carry of {max(carry)} 64ths"):
+        read_header(header([8, 8], carry=carry))
+
+
+def test_what_follows_an_unknown_mark_is_refused() -> None:
+    for mark in (2, 255):
+        damaged = bytearray(PAYLOAD)
+        damaged[5] = mark
+        with pytest.raises(FormatError, match="expected"):
+            read_header(bytes(damaged))
 
 
 @pytest.mark.parametrize("bottleneck", [0, 2, 9, 255])

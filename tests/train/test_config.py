@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpcodec.errors import UsageError
-from hpcodec.networks.field_space import Architecture
+from hpcodec.networks.architecture import Architecture
 from hpcodec.train.config import TrainConfig, read_config
 
 LEAST = """

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from hpcodec.cards import CARD, read_card
-from hpcodec.entropy import TABLE_SHAPE, TOTAL
-from hpcodec.errors import FormatError
+from hpcodec.coding import coding_for
+from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
+from hpcodec.errors import FormatError, ModelError
 from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
-from hpcodec.pipeline import coding_for, decode_fields, encode_fields
+from hpcodec.pipeline import decode_fields, encode_fields
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.train.publish import publish
+from tests.tiny import shorten_fit
 from tests.train.conftest import Lab
 
 
@@ -24,8 +27,13 @@ def model(
 ) -> Path:
     target = tmp_path_factory.mktemp("models") / "tiny"
     told: list[str] = []
-    publish(lab.config, lab.prepared, lab.statics, finished[0], target, told.append)
-    assert told == ["counting symbols of training fields", "measuring on validation fields"]
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_fit(patch)
+        publish(lab.config, lab.prepared, lab.statics, finished[0], target, told.append)
+    assert told == [
+        "learning the entropy model from training fields",
+        "measuring on validation fields",
+    ]
     (target.parent / STATICS).write_bytes(lab.statics.read_bytes())
     return target
 
@@ -53,10 +61,54 @@ def test_finer_steps_take_more_bytes(model: Path) -> None:
     assert points[0].rmse < points[-1].rmse
 
 
-def test_weights_hold_tables(model: Path) -> None:
-    tables = load_file(model / WEIGHTS)["tables"]
-    assert tables.shape == TABLE_SHAPE
-    assert (tables.sum(-1, dtype=np.int64) == TOTAL).all()
+def test_weights_hold_an_entropy_model(lab: Lab, model: Path) -> None:
+    stored, statics = load_file(model / WEIGHTS), load_file(lab.statics)
+    read = from_arrays(stored, statics["orography"], statics["land"])
+    for name, array in to_arrays(read).items():
+        np.testing.assert_array_equal(array, stored[name])
+    assert set(NAMES) < set(stored)
+    assert sorted(read.known) == [4, 5, 6, 7, 8]
+
+
+def refused(
+    model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, without: str, words: str
+) -> None:
+    """Load a model whose card fits, but whose weights lack something."""
+    target = folder / "tiny"
+    shutil.copytree(model, target)
+    stored = {name: value for name, value in load_file(model / WEIGHTS).items() if name != without}
+    save_file(stored, target / WEIGHTS)
+    card = json.loads((target / CARD).read_text("utf-8"))
+    card["weights"] = file_digest(target / WEIGHTS)
+    (target / CARD).write_text(json.dumps(card), "utf-8")
+    (folder / STATICS).write_bytes((model.parent / STATICS).read_bytes())
+    monkeypatch.setenv("HPCODEC_MODELS", str(folder))
+    load_model.cache_clear()
+    with pytest.raises(ModelError, match=words):
+        load_model("tiny").coder("cpu")
+    load_model.cache_clear()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_without_an_entropy_model(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    refused(model, tmp_path, monkeypatch, name, "expected an entropy model in")
+
+
+def test_weights_without_a_part_of_the_network(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused(model, tmp_path, monkeypatch, "details.0.stem.weight", "expected the weights of tiny")
+
+
+def test_coders_choose_by_the_entropy_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCODEC_MODELS", str(model.parent))
+    load_model.cache_clear()
+    loaded = load_model("tiny")
+    assert loaded.coder("cpu").entropy is loaded.entropy
+    assert "entropy" not in repr(loaded)
+    load_model.cache_clear()
 
 
 def test_published_model_compresses(lab: Lab, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

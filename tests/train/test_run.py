@@ -40,3 +40,23 @@ def test_start_from_other_weights(
     for name, value in run.network.state_dict().items():
         assert torch.equal(value, weights[name]), name
     assert run.step == 0
+
+
+def test_start_takes_what_agrees(
+    lab: Lab, finished: tuple[Path, list[float]], tmp_path: Path
+) -> None:
+    """Weights of another architecture serve as far as names and shapes are the same."""
+    weights = torch.load(finished[0] / "best.pt", weights_only=True)
+    whole = [name for name in weights if name.startswith("decompress.")]
+    lacking, changed, *_ = (name for name in weights if name.startswith("details."))
+    other = {name: value for name, value in weights.items() if name != lacking}
+    other[changed] = torch.full((3, 2), 7.0)
+    path = tmp_path / "model.safetensors"
+    save_file(other, path)
+    state = lab.open(tmp_path / "run", start=path).network.state_dict()
+    assert state.keys() == weights.keys()
+    for name, value in state.items():
+        assert value.shape == weights[name].shape
+        assert torch.equal(value, weights[name]) or name in (lacking, changed)
+    assert whole
+    assert not torch.equal(state[lacking], weights[lacking])

@@ -11,13 +11,14 @@ import numpy as np
 
 from hpcodec.bench.case import Case, Floats, one_field
 from hpcodec.bench.codecs import Codec
+from hpcodec.coding import coding_for
 from hpcodec.comparison import compare
 from hpcodec.compression import Options, compress
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding
 from hpcodec.figures import ErrorFigures
 from hpcodec.grid import BASE_LEVEL, cell_count, level_of
-from hpcodec.pipeline import coding_for, decode_fields, encode_fields
+from hpcodec.pipeline import decode_fields, encode_fields
 
 __all__ = ["StorePoint", "fsae_float32", "measure_store", "product"]
 
@@ -29,8 +30,11 @@ _LEVELS = (6, 5, 4, 3)
 _LENGTH = struct.Struct("<I")
 
 
-def product(case: Case, device: str = "auto") -> Codec:
-    """What ``hpcodec compress`` writes of a field: the payload, at the ratio that is asked."""
+def product(case: Case, device: str = "auto", *, sharp: bool = False) -> Codec:
+    """What ``hpcodec compress`` writes of a field: the payload, at the ratio that is asked.
+
+    ``sharp`` decodes it as ``hpcodec decompress --sharp`` does.
+    """
     # A store has the coding beside the payload, in its metadata.
     codings: dict[bytes, Coding] = {}
 
@@ -41,7 +45,7 @@ def product(case: Case, device: str = "auto") -> Codec:
         return payload
 
     def decode(code: bytes) -> Floats:
-        return np.asarray(decode_fields([code], codings[code], device)[0])
+        return np.asarray(decode_fields([code], codings[code], device, sharp=sharp)[0])
 
     return Codec(_RATIOS, encode, decode, by_ratio=True)
 

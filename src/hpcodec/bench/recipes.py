@@ -23,6 +23,12 @@ def recipes(device: str = "auto") -> tuple[Recipe, ...]:
     return (
         Recipe(PRODUCT, "ours", "this package", partial(product, device=device)),
         Recipe(
+            f"{PRODUCT}-sharp",
+            "ours",
+            "this package, decompressed with --sharp",
+            partial(product, device=device, sharp=True),
+        ),
+        Recipe(
             "fsae-float32",
             "paper",
             "Field-Space Autoencoder, numbers as float32",

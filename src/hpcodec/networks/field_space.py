@@ -2,7 +2,7 @@
 
     field at level L --analyse--> means at the bottleneck level --+-> base field (level 3)
                                                                   +-> residuals (levels 4 …)
-    base -> [predict residual of level 4, add what was coded] -> … -> [predict residual of level L]
+    base -> [guess residual of level 4, add what was coded] -> … -> [guess residual of level L]
 
 Everything is zero-sum inside each parent, so a field decoded at a level is the mean of the
 field decoded at any finer one: scale conservation (Meuer et al. 2026, section 3.4).
@@ -19,78 +19,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpcodec.grid import BASE_LEVEL
+from hpcodec.networks.architecture import Architecture
+from hpcodec.networks.residual import COMPONENTS, ResidualStage
+from hpcodec.networks.scales import split
 from hpcodec.networks.sphere import face_level, pad_sphere
 from hpcodec.networks.stage import FieldSpaceStage, local
 
-__all__ = ["Architecture", "FieldSpaceAutoencoder", "Pad", "Setting", "merge", "split"]
+__all__ = ["Code", "FieldSpaceAutoencoder", "Pad", "Setting"]
 
 Pad = Callable[[Tensor, int], Tensor]
 """Adds a halo to faces; see :mod:`hpcodec.networks.sphere`."""
 
+Code = Callable[[int, Tensor], tuple[Tensor, Tensor]]
+"""Symbols of a component and the surprise they tell, from its guess: ``(n, F, side, side)``."""
+
 _STATICS = 2  # orography and land-sea mask
 _WIDE = 16.0  # normalised values reach some tens; the networks see them squashed
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The whole configuration of a network.
-
-    Parameters
-    ----------
-    level : int
-        Finest level.
-    width, heads, expansion, blocks : int
-        Of the field-space attention in each stage of the decoder.
-    encoder_width, encoder_blocks, features : int
-        Of the stages of the encoder, and the feature fields they hand to each other.
-    variables : tuple of str
-        CF standard names with an embedding of their own; any other shares one.
-    """
-
-    level: int = 8
-    width: int = 128
-    heads: int = 4
-    expansion: int = 2
-    blocks: int = 2
-    encoder_width: int = 64
-    encoder_blocks: int = 1
-    features: int = 8
-    variables: tuple[str, ...] = ()
-
-
-def split(field: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of each parent and the three residual components of its children.
-
-    Field-space multi-scale decomposition (Meuer et al. 2026, eq. 1), written in the zero-sum
-    components so that each number of the residual is free: children are the mean plus or minus
-    each of the components.
-
-    Parameters
-    ----------
-    field : Tensor
-        ``(n, 12, side, side)``, faces.
-
-    Returns
-    -------
-    mean : Tensor
-        ``(n, 12, side / 2, side / 2)``.
-    residual : Tensor
-        ``(n, 3, 12, side / 2, side / 2)``.
-    """
-    a, b = field[..., 0::2, 0::2], field[..., 0::2, 1::2]
-    c, d = field[..., 1::2, 0::2], field[..., 1::2, 1::2]
-    # Pairwise, as in `merge`, so that the mean of merged children is exactly their parent.
-    residual = torch.stack([a - b + c - d, a + b - c - d, a - b - c + d], 1) / 4
-    return ((a + d) + (b + c)) / 4, residual
-
-
-def merge(mean: Tensor, residual: Tensor) -> Tensor:
-    """Inverse of :func:`split`: children from their parents and residual."""
-    x, y, xy = residual.unbind(1)
-    field = mean.new_empty(*mean.shape[:-2], 2 * mean.shape[-2], 2 * mean.shape[-1])
-    field[..., 0::2, 0::2], field[..., 0::2, 1::2] = mean + (x + y + xy), mean + (y - x - xy)
-    field[..., 1::2, 0::2], field[..., 1::2, 1::2] = mean + (x - y - xy), mean + (xy - x - y)
-    return field
 
 
 @dataclass(frozen=True)
@@ -156,17 +100,29 @@ class FieldSpaceAutoencoder(nn.Module):
             nn.SiLU(),
         )
         known = _STATICS + 1  # their means, and the sine of latitude
+        inputs = 3 + known + 3 * _STATICS
+        attending = [level for level in self.levels if level <= a.attend]
         self.decompress = nn.ModuleList(
             FieldSpaceStage(
-                3 + known + 3 * _STATICS,
-                3,
+                inputs,
+                a.attended,
                 width=a.width,
                 heads=a.heads,
                 expansion=a.expansion,
                 blocks=a.blocks,
                 condition=self._CONDITION,
             )
-            for _ in self.levels
+            for _ in attending
+        )
+        self.details = nn.ModuleList(
+            ResidualStage(
+                inputs,
+                a.attended if level in attending else 0,
+                width=a.local_width,
+                blocks=a.local_blocks,
+                condition=self._CONDITION,
+            )
+            for level in self.levels
         )
         self.compress = nn.ModuleList(
             FieldSpaceStage(
@@ -194,15 +150,16 @@ class FieldSpaceAutoencoder(nn.Module):
         told: Tensor = self.condition(torch.cat([self.embed(setting.variable), known], 1))
         return told
 
-    def predict(
+    def residual(
         self,
         level: int,
         parent: Tensor,
         statics: dict[int, Tensor],
         setting: Setting,
+        code: Code | None = None,
         pad: Pad = pad_sphere,
     ) -> Tensor:
-        """Residual of ``level`` predicted from the decoded parents: field-space decompression.
+        """Decoded residual of ``level``: field-space decompression, led by what was coded.
 
         Parameters
         ----------
@@ -212,27 +169,51 @@ class FieldSpaceAutoencoder(nn.Module):
             Decoded field at ``level - 1``, ``(n, F, nside, nside)``.
         statics, setting, pad
             See the class.
+        code : callable, optional
+            Tells each component's symbols and surprise in turn; without it there are none, and
+            the residual is what the network expects.
 
         Returns
         -------
         Tensor
             ``(n, 3, F, nside, nside)``, components as in :func:`split`.
         """
-        stage = cast(FieldSpaceStage, self.decompress[level - self.levels.start])
+        number, faces = level - self.levels.start, parent.shape[1]
+        stage = cast(ResidualStage, self.details[number])
         spread = self._spread_at(level)
-        fine = statics[level]
-        relief = 4 * torch.cat([split(fine[:, i])[1] for i in range(_STATICS)], 1)
+        condition = self._condition(level, setting).repeat_interleave(faces, 0)
+        attended, halo = None, stage.halo
+        if level <= self.architecture.attend:
+            attention = cast(FieldSpaceStage, self.decompress[number])
+            around = self._around(level, parent, statics, attention.halo, pad)
+            attended = attention(around, condition)
+        features = stage.trunk(self._around(level, parent, statics, halo, pad), attended, condition)
+        step = setting.step_at(level, self.architecture.level)[:, 0]
+        values: list[Tensor] = []
+        seen: list[Tensor] = []
+        for component in range(COMPONENTS):
+            guess = _unstack(stage.guess(component, features, seen).float(), faces) * spread
+            symbols = surprise = torch.zeros_like(guess)
+            if code is not None:
+                symbols, surprise = code(component, guess)
+            value = guess + surprise
+            values.append(value)
+            seen += [_stack(symbols.detach()), _stack(value.detach() / spread)]
+        change = torch.unflatten(stage.settle(features, seen).float(), 0, (-1, faces))
+        settled = change.transpose(1, 2) * torch.minimum(step[:, None], spread)
+        return torch.stack(values, 1) + settled
+
+    def _around(
+        self, level: int, parent: Tensor, statics: dict[int, Tensor], halo: int, pad: Pad
+    ) -> Tensor:
+        """What a stage of the decoder sees: ``(n * F, fields, side, side)`` with a halo."""
+        relief = 4 * torch.cat([split(statics[level][:, i])[1] for i in range(_STATICS)], 1)
         value = functional.softsign(parent / _WIDE)
-        halo = stage.halo + 2
-        stack = torch.stack([parent / spread, value], 1)
-        padded = pad(torch.cat([stack, statics[level - 1], relief], 1), halo)
+        stack = torch.stack([parent / self._spread_at(level), value], 1)
+        padded = pad(torch.cat([stack, statics[level - 1], relief], 1), halo + 2)
         near = local(padded[:, :1])
         size = torch.log2(near.abs() + 0.02) / 4
-        fields = torch.cat([near, size, padded[:, 1:, 2:-2, 2:-2]], 1)
-        condition = self._condition(level, setting)
-        faces = parent.shape[1]
-        residual = stage(fields, condition.repeat_interleave(faces, 0)) * spread
-        return torch.unflatten(residual, 0, (-1, faces)).transpose(1, 2)
+        return torch.cat([near, size, padded[:, 1:, 2:-2, 2:-2]], 1)
 
     def analyse(
         self,
@@ -281,6 +262,16 @@ class FieldSpaceAutoencoder(nn.Module):
                 field = field + _without_mean(change.squeeze(2) * spread)
             level -= 1
         return field
+
+
+def _stack(field: Tensor) -> Tensor:
+    """Faces ``(n, F, side, side)`` as images ``(n * F, 1, side, side)``."""
+    return field.flatten(0, 1)[:, None]
+
+
+def _unstack(images: Tensor, faces: int) -> Tensor:
+    """Inverse of :func:`_stack`."""
+    return torch.unflatten(images[:, 0], 0, (-1, faces))
 
 
 def _fold(features: Tensor) -> Tensor:

@@ -5,16 +5,30 @@ fields (n, inputs, side, side) -> tokens of 2 x 2 cells -> blocks -> fields (n, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hpcodec.networks.attention import SHIFT, FieldSpaceBlock
 
-__all__ = ["FieldSpaceStage", "local"]
+__all__ = ["FieldSpaceStage", "in_parts", "local"]
 
-_PART = 3 * 2**14
-"""Cells that a CPU works on at a time: measured, two or three faces of the finest level."""
+_PART = 3 * 2**14  # two or three faces of the finest level
+
+
+def in_parts(transform: Callable[..., Tensor], cells: int, *batches: Tensor) -> Tensor:
+    """``transform`` of batches, on a CPU about ``cells`` of their cells at a time.
+
+    What stays in the cache goes faster than all faces of all fields at once; training, and
+    another device, take them whole.
+    """
+    if torch.is_grad_enabled() or batches[0].device.type != "cpu":
+        return transform(*batches)
+    part = max(1, cells // batches[0][0, 0].numel())
+    parts = zip(*(torch.split(batch, part) for batch in batches), strict=True)
+    return torch.cat([transform(*one) for one in parts])
 
 
 class FieldSpaceStage(nn.Module):
@@ -69,12 +83,7 @@ class FieldSpaceStage(nn.Module):
         condition : Tensor
             ``(n, condition)``.
         """
-        if torch.is_grad_enabled() or fields.device.type != "cpu":
-            return self._transform(fields, condition)
-        # On a CPU, what stays in the cache goes faster than all faces of all fields at once.
-        part = max(1, _PART // fields[0, 0].numel())
-        pairs = zip(torch.split(fields, part), torch.split(condition, part), strict=True)
-        return torch.cat([self._transform(*pair) for pair in pairs])
+        return in_parts(self._transform, _PART, fields, condition)
 
     def _transform(self, fields: Tensor, condition: Tensor) -> Tensor:
         tokens: Tensor = self.tokenise(fields).permute(0, 2, 3, 1)

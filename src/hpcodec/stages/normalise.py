@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hpcodec.fields import Scaling
 from hpcodec.grid import cell_count, level_of
 
-__all__ = ["denormalise", "measure_scaling", "normalise"]
+__all__ = ["alike", "denormalise", "measure_scaling", "normalise"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -21,6 +21,7 @@ Doubles = npt.NDArray[np.float64]
 _COARSE = 5
 _LEAST = float(np.finfo(np.float32).tiny)
 _PERCENTILE = 99.0
+_ALIKE, _NEAR = 4.0, 16.0
 _SIGMAS = 2.5758  # a normal distribution's 99th percentile of |x|, in standard deviations
 
 
@@ -50,6 +51,12 @@ def measure_scaling(cells: Floats) -> Scaling:
         scale = float(rest.std())
     # Payloads keep the scale as float32: one that vanishes there would make them unreadable.
     return Scaling(float(np.median(exact)), max(scale, _LEAST))
+
+
+def alike(mine: Scaling, theirs: Scaling) -> bool:
+    """Whether a field with one scaling can do with the other: its values stay near one."""
+    near = abs(mine.offset - theirs.offset) < _NEAR * theirs.scale
+    return near and 1 / _ALIKE < mine.scale / theirs.scale < _ALIKE
 
 
 def normalise(cells: Floats, scaling: Sequence[Scaling]) -> Floats:

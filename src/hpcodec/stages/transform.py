@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import LevelError
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, level_of
-from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting, merge, split
-from hpcodec.networks.rate import dequantise, quantise
+from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
+from hpcodec.networks.rate import dequantise
+from hpcodec.networks.scales import merge, split
 from hpcodec.networks.sphere import to_faces, to_nested
+from hpcodec.stages.power import amplitude, power_lost
+from hpcodec.stages.symbols import FieldWriter
+from hpcodec.stages.trail import CARRY_ALL, Trail
 
 __all__ = ["Coder", "static_pyramid"]
+
+_MOST = 2.0**31 - 256  # the largest float32 that an int32 holds with room to spare
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,10 +75,13 @@ class Coder:
         In evaluation mode.
     statics : dict of int to Tensor
         From :func:`static_pyramid`, on the network's device.
+    entropy : EntropyModel, optional
+        By which symbols are chosen; without it (while a model is trained) by a simpler rule.
     """
 
     network: FieldSpaceAutoencoder
     statics: dict[int, Tensor]
+    entropy: EntropyModel | None = None
 
     @torch.inference_mode()
     def encode(
@@ -82,6 +93,7 @@ class Coder:
         steps: Sequence[float],
         variable: int = 0,
         level: int | None = None,
+        after: Trail | None = None,
     ) -> tuple[list[CompressedField], Floats]:
         """Compressed fields of ``cells``, and what decoding them gives at ``level``.
 
@@ -100,6 +112,9 @@ class Coder:
         level : int, optional
             Level to decode to, from the bottleneck up: the level of ``cells`` unless given. A
             trial of a step need not go beyond the bottleneck.
+        after : Trail, optional
+            Of the field before this one in time, from :meth:`trail`; then ``cells`` is one field,
+            with the scaling of that one.
 
         Raises
         ------
@@ -118,32 +133,48 @@ class Coder:
         wanted = {}
         for at in range(bottleneck, BASE_LEVEL, -1):
             coded, wanted[at] = split(coded)
-        base = torch.round(coded / self._base_step(setting))
-        kept: list[npt.NDArray[np.int32]] = []
-
-        def residual(at: int, predicted: Tensor) -> Tensor:
-            step = setting.step_at(at, self._finest)
-            symbols = quantise(wanted[at] - predicted, step)
-            kept.append(_integers(symbols))
-            return predicted + dequantise(symbols, step)
-
-        decoded = self._decode(base, setting, own if level is None else level, residual)
-        bases = _integers(base)
-        compressed = [
-            CompressedField(
-                base=bases[i],
-                residuals=tuple(symbols[i] for symbols in kept),
-                offset=scaling[i].offset,
-                scale=scaling[i].scale,
-                step=float(np.float32(steps[i])),
-            )
-            for i in range(len(cells))
+        known = 0 if after is None else after.base
+        base = torch.round((coded - known) / self._base_step(setting)).clamp(-_MOST, _MOST)
+        carry = [] if after is None else [CARRY_ALL]
+        writers = [
+            FieldWriter(self.entropy, *one) for one in zip(_integers(base), steps, strict=True)
         ]
-        return compressed, to_nested(decoded).cpu().numpy()
+
+        def code(at: int, component: int, guess: Tensor) -> tuple[Tensor, Tensor]:
+            step = setting.step_at(at, self._finest)[:, 0]
+            surprise = wanted[at][:, component] - guess
+            carried = torch.zeros_like(surprise)
+            if after is not None:
+                if component == 0:
+                    carry.append(after.likeness(at, surprise))
+                carried = after.carried(at, component, carry[-1])
+            pairs = zip(writers, ((surprise - carried) / step).cpu(), strict=True)
+            chosen = torch.stack([writer.take(component, one) for writer, one in pairs])
+            symbols = chosen.to(self._device, torch.float32)
+            return symbols, carried + dequantise(symbols, step)
+
+        residuals: dict[int, Tensor] = {}
+        decoded = self._decode(
+            base, setting, own if level is None else level, code, after, kept=residuals
+        )
+        lost = [power_lost(wanted[at], residuals[at]) for at in sorted(wanted)]
+        powers = zip(*lost, strict=True) if lost else [()] * len(writers)
+        fields = [
+            writer.finish(one, tuple(carry), tuple(power))
+            for writer, one, power in zip(writers, scaling, powers, strict=True)
+        ]
+        return fields, to_nested(decoded).cpu().numpy()
 
     @torch.inference_mode()
     def decode(
-        self, fields: Sequence[CompressedField], level: int, *, bottleneck: int, variable: int = 0
+        self,
+        fields: Sequence[CompressedField],
+        level: int,
+        *,
+        bottleneck: int,
+        variable: int = 0,
+        after: Trail | None = None,
+        sharp: bool = False,
     ) -> Floats:
         """Normalised cells ``(n, 12 * 4**level)`` of ``fields``, nested order, float32.
 
@@ -157,6 +188,11 @@ class Coder:
             Finest level that was coded, the same for all.
         variable : int
             As when encoding.
+        after : Trail, optional
+            As when encoding.
+        sharp : bool
+            Give each level the power that its residual had: a larger error, but the spectrum of
+            the original.
 
         Raises
         ------
@@ -171,28 +207,68 @@ class Coder:
         setting = self._setting([field.step for field in fields], bottleneck, variable)
         base = self._faces([field.base for field in fields])
 
-        def residual(at: int, predicted: Tensor) -> Tensor:
-            symbols = self._faces([field.residuals[at - BASE_LEVEL - 1] for field in fields])
-            return predicted + dequantise(symbols, setting.step_at(at, self._finest))
+        def code(at: int, component: int, _: Tensor) -> tuple[Tensor, Tensor]:
+            number = at - BASE_LEVEL - 1
+            symbols = self._faces([field.residuals[number][component] for field in fields])
+            surprise = dequantise(symbols, setting.step_at(at, self._finest)[:, 0])
+            if after is not None:
+                (field,) = fields
+                surprise = surprise + after.carried(at, component, field.carry[at - BASE_LEVEL])
+            return symbols, surprise
 
-        return to_nested(self._decode(base, setting, level, residual)).cpu().numpy()
+        powers = [field.power for field in fields] if sharp else None
+        decoded = self._decode(base, setting, level, code, after, powers=powers)
+        return to_nested(decoded).cpu().numpy()
+
+    @torch.inference_mode()
+    def trail(self, field: CompressedField, after: Trail | None = None) -> Trail:
+        """What ``field``, which itself may follow another, tells of the next field in time.
+
+        Only as far as its levels go; the network has no part in it.
+        """
+        setting = self._setting([field.step], field.bottleneck, 0)
+        base = self._faces([field.base]) * self._base_step(setting)
+        surprises = {}
+        for at, nested in enumerate(field.residuals, BASE_LEVEL + 1):
+            step = setting.step_at(at, self._finest)[:, 0]
+            told = [dequantise(self._faces([one]), step) for one in nested]
+            if after is not None:
+                share = field.carry[at - BASE_LEVEL]
+                told = [one + after.carried(at, c, share) for c, one in enumerate(told)]
+            surprises[at] = torch.stack(told, 1)
+        return Trail(base if after is None else base + after.base, surprises)
 
     def _decode(
         self,
         base: Tensor,
         setting: Setting,
         level: int,
-        residual: Callable[[int, Tensor], Tensor],
+        code: Callable[[int, int, Tensor], tuple[Tensor, Tensor]],
+        after: Trail | None,
+        *,
+        kept: dict[int, Tensor] | None = None,
+        powers: Sequence[tuple[int, ...]] | None = None,
     ) -> Tensor:
-        """Faces at ``level``: predict each level, let ``residual`` add what was coded."""
+        """Faces at ``level``: each level's residual from its parents and what ``code`` tells.
+
+        ``kept`` takes the residuals; ``powers`` are given back to what is returned, not to what
+        the network sees.
+        """
         field = base * self._base_step(setting)
-        statics = self._statics(len(base))
+        if after is not None:
+            field = field + after.base
+        statics, sharp = self._statics(len(base)), field
         for at in range(BASE_LEVEL + 1, level + 1):
-            predicted = self.network.predict(at, field, statics, setting)
-            if at <= setting.bottleneck:
-                predicted = residual(at, predicted)
-            field = merge(field, predicted)
-        return field
+            coded = partial(code, at) if at <= setting.bottleneck else None
+            residual = self.network.residual(at, field, statics, setting, coded)
+            field = merge(field, residual)
+            if kept is not None:
+                kept[at] = residual
+            if powers is not None:
+                gains = [amplitude(power, at) for power in powers]
+                gain = torch.tensor(gains, device=self._device)[:, None, None, None, None]
+                sharp = merge(sharp, residual * gain)
+        return field if powers is None else sharp
 
     @property
     def _finest(self) -> int:

@@ -6,11 +6,14 @@ Layout (format 1, little endian)::
 
     magic      4 bytes  b"HPC1"
     bottleneck uint8    finest coded level
-    reserved   uint8    0
+    carries    uint8    0, or 1 in a field that follows another in time
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
+    power      uint8    for each of these levels but the first, in 16ths of an octave: what
+                        decoding loses of it
+    carry      uint8    for each of these levels, in 64ths; only where ``carries`` is 1
     crc        uint32   of everything above
     segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`)
 
@@ -26,53 +29,61 @@ import healpy
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.entropy import (
-    Tables,
-    decode_base,
-    decode_level,
-    encode_base,
-    encode_level,
-    unevenness,
-)
+from hpcodec.entropy.coding import decode_base, decode_level, encode_base, encode_level
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import CompressedField
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 
-__all__ = ["HEADER_MOST", "MAGIC", "pack", "predicted_base", "prefix_size", "read_header", "unpack"]
+__all__ = [
+    "HEADER_MOST",
+    "MAGIC",
+    "pack",
+    "predicted_base",
+    "prefix_size",
+    "read_header",
+    "split_payloads",
+    "unpack",
+]
 
 MAGIC = b"HPC1"
 _FIXED = struct.Struct("<4sBBfff")
 _CRC = struct.Struct("<I")
+_MOST = 64  # of a carry, and of a power
 _MOST_LEVELS = FINEST_LEVEL - BASE_LEVEL + 1
 
-HEADER_MOST = _FIXED.size + 4 * _MOST_LEVELS + _CRC.size
+HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + _CRC.size
 """A payload's first bytes that hold its header, whatever its bottleneck."""
 
 Integers = npt.NDArray[np.int32]
 
 
-def pack(compressed: CompressedField, tables: Tables) -> bytes:
-    """Bytes of a compressed field, as the module's layout has it, coded with a model's tables."""
-    codes = [encode_base(predicted_base(compressed.base), tables)]
-    parents = unevenness(compressed.base)
-    for level, symbols in enumerate(compressed.residuals, BASE_LEVEL + 1):
-        codes.append(encode_level(level, symbols, parents, tables))
-        parents = symbols
+def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
+    """Bytes of a compressed field, as the module's layout has it, coded with a model."""
+    base, residuals = compressed.base, compressed.residuals
+    # What a base field that follows another still has to tell is too uneven to be guessed at.
+    rest = base if compressed.carry else predicted_base(base)
+    codes = [encode_base(rest, model.tables), *compressed.codes]
+    for number, symbols in list(enumerate(residuals))[len(compressed.codes) :]:
+        codes.append(encode_level(model, symbols, base, residuals[:number], compressed.step))
     segments = [_CRC.pack(zlib.crc32(code)) + code for code in codes]
     scaling = compressed.offset, compressed.scale, compressed.step
-    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, 0, *scaling)
-    header = fixed + np.array([len(segment) for segment in segments], "<u4").tobytes()
+    carry = compressed.carry
+    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, int(bool(carry)), *scaling)
+    lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
+    power = compressed.power or (0,) * len(residuals)
+    header = fixed + lengths + bytes(power) + bytes(carry)
     return b"".join([header, _CRC.pack(zlib.crc32(header)), *segments])
 
 
-def unpack(payload: bytes, tables: Tables, level: int = FINEST_LEVEL) -> CompressedField:
+def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> CompressedField:
     """Compressed field in ``payload``, its levels up to ``level`` only.
 
     Parameters
     ----------
     payload : bytes
         Made by :func:`pack`, or a prefix of that of at least ``prefix_size(payload, level)``.
-    tables : ndarray of integers
+    model : EntropyModel
         As when packing.
     level : int
         Finest level wanted; what the payload has beyond it is not read.
@@ -91,13 +102,15 @@ def unpack(payload: bytes, tables: Tables, level: int = FINEST_LEVEL) -> Compres
     for length in header.lengths[: level - BASE_LEVEL + 1]:
         codes.append(_checked(payload[at : at + length], length))
         at += length
-    base = _restored(decode_base(codes[0], tables))
+    rest = decode_base(codes[0], model.tables)
+    base = rest if header.carry else _restored(rest)
     residuals: list[Integers] = []
-    parents = unevenness(base)
-    for finer, code in enumerate(codes[1:], BASE_LEVEL + 1):
-        parents = decode_level(finer, code, parents, tables)
-        residuals.append(parents)
-    return CompressedField(base, tuple(residuals), header.offset, header.scale, header.step)
+    for code in codes[1:]:
+        residuals.append(decode_level(model, code, base, residuals, header.step))
+    scaling = header.offset, header.scale, header.step
+    count = len(residuals)
+    carry, power = header.carry[: count + 1], header.power[:count]
+    return CompressedField(base, tuple(residuals), *scaling, carry, power)
 
 
 def prefix_size(head: bytes, level: int) -> int:
@@ -114,6 +127,22 @@ def prefix_size(head: bytes, level: int) -> int:
     return int(header.size + sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1]))
 
 
+def split_payloads(chunk: bytes) -> list[bytes]:
+    """Payloads of a chunk of several fields, which stand one after the other.
+
+    Raises
+    ------
+    FormatError
+        If there is none, or the chunk ends within a header. What ends later is a prefix.
+    """
+    payloads, at = list[bytes](), 0
+    while at < len(chunk) or not payloads:
+        end = at + prefix_size(chunk[at : at + HEADER_MOST], FINEST_LEVEL)
+        payloads.append(chunk[at:end])
+        at = end
+    return payloads
+
+
 class _Header:
     """Parsed header; every number in it is checked before anything is allocated from it."""
 
@@ -123,11 +152,12 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, reserved, *scaling = _FIXED.unpack_from(payload)
-        if reserved or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
+        _, bottleneck, carries, *scaling = _FIXED.unpack_from(payload)
+        if carries > 1 or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
         self.offset, self.scale, self.step = scaling
-        self.size = _FIXED.size + 4 * (bottleneck - BASE_LEVEL + 1) + _CRC.size
+        levels = bottleneck - BASE_LEVEL + 1
+        self.size = _FIXED.size + (5 + carries) * levels - 1 + _CRC.size
         if len(payload) < self.size:
             raise _damaged(f"{len(payload)} bytes, shorter than the header's {self.size}")
         body, (crc,) = payload[: self.size - 4], _CRC.unpack_from(payload, self.size - 4)
@@ -136,7 +166,12 @@ class _Header:
         if not (np.isfinite(scaling).all() and self.scale > 0 and self.step > 0):
             raise _damaged("a scaling that is not finite")
         self.bottleneck = bottleneck
-        self.lengths = [int(n) for n in np.frombuffer(body, "<u4", offset=_FIXED.size)]
+        self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
+        rest = body[_FIXED.size + 4 * levels :]
+        self.power, self.carry = tuple(rest[: levels - 1]), tuple(rest[levels - 1 :])
+        for name, values, unit in (("carry", self.carry, "64ths"), ("power", self.power, "")):
+            if max(values, default=0) > _MOST:
+                raise _damaged(f"a {name} of {max(values)} {unit}".rstrip())
 
 
 def read_header(payload: bytes) -> _Header:

@@ -26,7 +26,7 @@ from zarr.core.sync import sync
 
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.fields import FORMAT_VERSION, Coding
-from hpcodec.stages.wire import HEADER_MOST, prefix_size
+from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
 
 __all__ = [
     "ATTRIBUTE",
@@ -34,6 +34,7 @@ __all__ = [
     "Store",
     "StoredVariable",
     "chunk_key",
+    "chunk_shape",
     "folder_size",
     "open_store",
 ]
@@ -50,10 +51,17 @@ def folder_size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def chunk_key(shape: Sequence[int], step: int) -> str:
-    """Key of the payload of flattened leading index ``step``, below its array."""
-    leading = np.unravel_index(step, shape[:-2]) if len(shape) > 2 else ()
-    return "/".join(["c", *(str(int(i)) for i in leading), "0", "0"])
+def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
+    """Key of the chunk with the field of flattened leading index ``step``, below its array."""
+    leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
+    leading[:1] = [i // key_every for i in leading[:1]]
+    return "/".join(["c", *map(str, leading), "0", "0"])
+
+
+def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
+    """Shape of a chunk: one field, or ``key_every`` along the first axis."""
+    leading = len(shape) - 2
+    return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +132,8 @@ class Store:
     def read(self, variable: StoredVariable, step: int, level: int | None = None) -> bytes:
         """Payload of one field, or the prefix that ``level`` needs.
 
+        Where fields follow each other, those of the chunk up to this one.
+
         Parameters
         ----------
         variable : StoredVariable
@@ -138,7 +148,18 @@ class Store:
         FormatError
             If the chunk is not there.
         """
-        key = f"{variable.name}/{chunk_key(variable.shape, step)}"
+        every = variable.coding.key_every
+        key = f"{variable.name}/{chunk_key(variable.shape, step, every)}"
+        if every > 1:
+            first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
+            count, place = min(every, length - first // every * every), first % every
+            payloads = split_payloads(self._fetch(key, None))
+            if len(payloads) != count:
+                raise FormatError(
+                    f"expected {count} fields in chunk '{key}'; got {len(payloads)}. The store is "
+                    "damaged."
+                )
+            return b"".join(payloads[: place + 1])
         if level is None or level >= variable.coding.bottleneck:
             return self._fetch(key, None)
         head = self._fetch(key, HEADER_MOST)
@@ -224,8 +245,8 @@ def _stored(name: str, array: zarr.Array[Any]) -> StoredVariable:
             f"expected '{name}' of shape (..., {coding.grid.shape}); got {array.shape}. "
             "The store is damaged."
         )
-    if array.chunks != (1,) * (array.ndim - 2) + coding.grid.shape:
-        raise FormatError(f"expected one field in each chunk of '{name}'; got {array.chunks}.")
+    if array.chunks != (wanted := chunk_shape(array.shape, coding.key_every)):
+        raise FormatError(f"expected chunks {wanted} of '{name}'; got {array.chunks}.")
     dims = metadata.dimension_names or tuple(f"dim_{i}" for i in range(array.ndim))
     attributes = array.attrs.asdict()
     return StoredVariable(name, tuple(map(str, dims)), array.shape, attributes, coding)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpcodec.errors import UsageError, nearest
-from hpcodec.networks.field_space import Architecture
+from hpcodec.networks.architecture import Architecture
 
 __all__ = ["TrainConfig", "read_config"]
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from hpcodec.grid import BASE_LEVEL
-from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting, split
+from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
+from hpcodec.networks.scales import split
 from hpcodec.train.config import TrainConfig
 from hpcodec.train.evaluate import Score, ValidationField, evaluate
 from hpcodec.train.fields import TrainingFields

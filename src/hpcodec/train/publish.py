@@ -16,25 +16,27 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
-from torch import Tensor
 
 from hpcodec.cards import CARD, OperatingPoint
+from hpcodec.entropy.activity import known_features
+from hpcodec.entropy.arrays import to_arrays
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import FINEST_LEVEL
 from hpcodec.models import WEIGHTS, file_digest
 from hpcodec.networks.field_space import FieldSpaceAutoencoder
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.train.config import TrainConfig
+from hpcodec.train.entropy import fit_entropy
 from hpcodec.train.evaluate import Score, evaluate, load_validation
 from hpcodec.train.fields import PreparedField, read_index
 from hpcodec.train.run import matching
-from hpcodec.train.tables import fit_tables
 
 __all__ = ["publish"]
 
-# Fields and steps that tables are counted from.
-_TABLE_FIELDS = 48
-_TABLE_STEPS = 3
+# Training fields that the entropy model is learned from: a few to begin with, coded without one,
+# then more, coded as the product does; and at how many steps each.
+_FIRST_FIELDS, _FIELDS = 16, 48
+_FIELD_STEPS = 2
 
 Told = Callable[[str], None]
 
@@ -72,16 +74,22 @@ def publish(
     pyramid = static_pyramid(static["orography"], static["land"])
     index = read_index(prepared)
     training = matching(index, config.train)
-    tell("counting symbols of training fields")
-    tables = fit_tables(_coded(network, pyramid, prepared, training, config))
+    tell("learning the entropy model from training fields")
+    known = known_features(static["orography"], static["land"])
+    coder = Coder(network, pyramid)
+    for count in (_FIRST_FIELDS, _FIELDS):
+        coded = _coded(coder, prepared, training, config, count)
+        entropy = fit_entropy(coded, known, config.seed)
+        coder = Coder(network, pyramid, entropy)
     tell("measuring on validation fields")
     fields = load_validation(
         prepared, matching(index, config.validation), config.architecture.variables
     )
-    scores = evaluate(network, pyramid, fields, _points(), tables)
+    scores = evaluate(network, pyramid, fields, _points(), entropy)
     target.mkdir(parents=True, exist_ok=True)
     weights = {name: value.contiguous() for name, value in state.items()}
-    save_file(weights | {"tables": torch.from_numpy(tables)}, target / WEIGHTS)
+    coding = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
+    save_file(weights | coding, target / WEIGHTS)
     scales = {field.name: field.scale for field in fields}
     card = {
         "name": config.name,
@@ -107,28 +115,27 @@ def publish(
 
 
 def _points() -> list[tuple[int, float]]:
-    """Every half octave at the finest bottleneck, every octave and a half at the others."""
-    fine = [(FINEST_LEVEL, 2.0 ** (k / 2)) for k in range(-5, 13)]
-    coarse = [(level, 2.0**k) for level in range(3, FINEST_LEVEL) for k in (-2.0, 0.0, 2.0, 4.0)]
+    """Every half octave at the finest bottleneck, every three octaves at the others."""
+    fine = [(FINEST_LEVEL, 2.0 ** (k / 2)) for k in range(-6, 13)]
+    coarse = [(level, 2.0**k) for level in range(3, FINEST_LEVEL) for k in (-1.0, 2.0, 5.0)]
     return fine + coarse
 
 
 def _coded(
-    network: FieldSpaceAutoencoder,
-    statics: dict[int, Tensor],
+    coder: Coder,
     prepared: Path,
     training: Sequence[PreparedField],
     config: TrainConfig,
+    count: int,
 ) -> Iterator[CompressedField]:
     """Training fields coded at random steps, the same for the same configuration."""
     rng = np.random.default_rng([config.seed, 77])
-    chosen = rng.permutation(len(training))[:_TABLE_FIELDS]
-    coder = Coder(network, statics)
+    chosen = rng.permutation(len(training))[:count]
     low, high = config.log2_step
     for field in load_validation(
         prepared, [training[i] for i in chosen], config.architecture.variables
     ):
-        for step in 2 ** rng.uniform(low + 1, high + 1, _TABLE_STEPS):
+        for step in 2 ** rng.uniform(low + 1, high + 1, _FIELD_STEPS):
             (compressed,), _ = coder.encode(
                 field.cells,
                 scaling=[Scaling(0, 1)],

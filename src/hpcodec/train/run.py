@@ -64,7 +64,7 @@ def open_run(
     resume : bool
         Go on from the checkpoint in ``folder``.
     start : Path, optional
-        Safetensors file of the weights to start from.
+        Safetensors file of the weights to start from: those whose name and shape agree.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def open_run(
     )
     network = FieldSpaceAutoencoder(config.architecture).to(target)
     if start is not None:
-        network.load_state_dict(_network_part(start, network))
+        network.load_state_dict(_agreeing(start, network))
     else:
         measure_spread(network, fields)
     validation = load_validation(prepared, matching(index, config.validation), known)
@@ -103,7 +103,9 @@ def open_run(
     return run
 
 
-def _network_part(path: Path, network: FieldSpaceAutoencoder) -> dict[str, torch.Tensor]:
-    wanted = network.state_dict()
-    stored = {name: np.asarray(value) for name, value in load_file(path).items()}
-    return {name: torch.from_numpy(stored[name]) for name in wanted}
+def _agreeing(path: Path, network: FieldSpaceAutoencoder) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = network.state_dict()
+    for name, value in load_file(path).items():
+        if name in state and tuple(state[name].shape) == value.shape:
+            state[name] = torch.from_numpy(np.asarray(value))
+    return state

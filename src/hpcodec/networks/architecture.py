@@ -1,0 +1,42 @@
+"""The configuration of a network, as a model's card keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Architecture"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The whole configuration of a network.
+
+    Parameters
+    ----------
+    level : int
+        Finest level.
+    width, heads, expansion, blocks : int
+        Of the field-space attention in the decoder.
+    attend, attended : int
+        Finest level whose stage of the decoder attends, and the feature fields it hands on.
+    local_width, local_blocks : int
+        Of the convolutions in each stage of the decoder.
+    encoder_width, encoder_blocks, features : int
+        Of the stages of the encoder, and the feature fields they hand to each other.
+    variables : tuple of str
+        CF standard names with an embedding of their own; any other shares one.
+    """
+
+    level: int = 8
+    width: int = 128
+    heads: int = 4
+    expansion: int = 2
+    blocks: int = 2
+    attend: int = 7
+    attended: int = 16
+    local_width: int = 48
+    local_blocks: int = 4
+    encoder_width: int = 64
+    encoder_blocks: int = 1
+    features: int = 8
+    variables: tuple[str, ...] = ()
