@@ -37,7 +37,8 @@ def coding_for(
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
-        HEALPix level to remap to; by default the grid's own, at most the model's finest.
+        HEALPix level to remap to; by default one finer than the grid's own, so that the remap
+        loses little, at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
         or, by error, ``level``: no coarser one can do without any error.
@@ -59,7 +60,7 @@ def coding_for(
         raise UsageError(f"expected a key field every 1 or more; got {key_every}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = min(spec.grid.natural_level, finest) if level is None else level
+    chosen = min(spec.grid.natural_level + 1, finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "

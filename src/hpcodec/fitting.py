@@ -102,7 +102,7 @@ def fit(
         If the field cannot be had in so few bytes, or with so small an error.
     """
     if coding.rmse and coding.rmse <= errors.floor:
-        finest = min(coding.grid.natural_level, model.card.architecture["level"])
+        finest = min(coding.grid.natural_level + 1, model.card.architecture["level"])
         raise _below_floor(coding, errors, finest)
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
     goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)

@@ -20,14 +20,17 @@ class Architecture:
     attend, attended : int
         Finest level whose stage of the decoder attends, and the feature fields it hands on.
     local_width, local_blocks : int
-        Of the convolutions in each stage of the decoder.
+        Of the convolutions in each stage of the decoder, up to one level beyond ``attend``.
+    fine_width, fine_blocks : int
+        Of the convolutions at finer levels, where cells are many and tell little that is new.
     encoder_width, encoder_blocks, features : int
-        Of the stages of the encoder, and the feature fields they hand to each other.
+        Of the stages of the encoder, and the feature fields they hand to each other. Levels
+        finer than one beyond ``attend`` are averaged.
     variables : tuple of str
         CF standard names with an embedding of their own; any other shares one.
     """
 
-    level: int = 8
+    level: int = 9
     width: int = 128
     heads: int = 4
     expansion: int = 2
@@ -36,7 +39,14 @@ class Architecture:
     attended: int = 16
     local_width: int = 48
     local_blocks: int = 4
+    fine_width: int = 16
+    fine_blocks: int = 2
     encoder_width: int = 64
     encoder_blocks: int = 1
     features: int = 8
     variables: tuple[str, ...] = ()
+
+    @property
+    def wide(self) -> int:
+        """Finest level with stages of full width, and with a stage of the encoder."""
+        return min(self.level, self.attend + 1)

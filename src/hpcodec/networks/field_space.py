@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hpcodec.grid import BASE_LEVEL
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
 from hpcodec.networks.architecture import Architecture
 from hpcodec.networks.residual import COMPONENTS, ResidualStage
 from hpcodec.networks.scales import split
@@ -46,7 +46,7 @@ class Setting:
     variable : Tensor
         ``(n,)`` int64, index into the variable embeddings; 0 for any variable.
     step : Tensor
-        ``(n,)``, quantisation step of the finest level's orthonormal residual, normalised units.
+        ``(n,)``, quantisation step of the residual of level 9, normalised units.
     bottleneck : int
         Finest level that is coded; finer ones are predicted.
     """
@@ -55,13 +55,13 @@ class Setting:
     step: Tensor
     bottleneck: int
 
-    def step_at(self, level: int, finest: int) -> Tensor:
+    def step_at(self, level: int) -> Tensor:
         """Step ``(n, 1, 1, 1, 1)`` of the residual of ``level``: halves with each coarser level.
 
         With it a unit of squared error costs the same number of bits on every level, because a
         residual at a coarser level moves four times as many cells of the finest.
         """
-        return (self.step * 2.0 ** (level - finest - 1))[:, None, None, None, None]
+        return (self.step * 2.0 ** (level - FINEST_LEVEL))[:, None, None, None, None]
 
 
 class FieldSpaceAutoencoder(nn.Module):
@@ -89,7 +89,7 @@ class FieldSpaceAutoencoder(nn.Module):
         self.architecture = a = architecture
         self.levels = range(BASE_LEVEL + 1, a.level + 1)
         # The base field stays what it is, so no level is folded into it.
-        self.folded = range(BASE_LEVEL + 2, a.level + 1)
+        self.folded = range(BASE_LEVEL + 2, a.wide + 1)
         # Typical size of each level's residual, so that every stage sees numbers near one.
         self.register_buffer("spread", torch.ones(len(self.levels)))
         self.embed = nn.Embedding(1 + len(a.variables), self._EMBEDDING)
@@ -118,8 +118,8 @@ class FieldSpaceAutoencoder(nn.Module):
             ResidualStage(
                 inputs,
                 a.attended if level in attending else 0,
-                width=a.local_width,
-                blocks=a.local_blocks,
+                width=a.local_width if level <= a.wide else a.fine_width,
+                blocks=a.local_blocks if level <= a.wide else a.fine_blocks,
                 condition=self._CONDITION,
             )
             for level in self.levels
@@ -145,7 +145,7 @@ class FieldSpaceAutoencoder(nn.Module):
 
     def _condition(self, level: int, setting: Setting) -> Tensor:
         coded = torch.full_like(setting.step, float(level <= setting.bottleneck))
-        step = setting.step_at(level, self.architecture.level).flatten() / self._spread_at(level)
+        step = setting.step_at(level).flatten() / self._spread_at(level)
         known = torch.stack([torch.log2(step.clamp_min(1e-6)) / 4 * coded, coded], 1)
         told: Tensor = self.condition(torch.cat([self.embed(setting.variable), known], 1))
         return told
@@ -188,7 +188,7 @@ class FieldSpaceAutoencoder(nn.Module):
             around = self._around(level, parent, statics, attention.halo, pad)
             attended = attention(around, condition)
         features = stage.trunk(self._around(level, parent, statics, halo, pad), attended, condition)
-        step = setting.step_at(level, self.architecture.level)[:, 0]
+        step = setting.step_at(level)[:, 0]
         values: list[Tensor] = []
         seen: list[Tensor] = []
         for component in range(COMPONENTS):
@@ -242,6 +242,8 @@ class FieldSpaceAutoencoder(nn.Module):
             ``(n, F, nside, nside)`` at the bottleneck level.
         """
         level = face_level(field)
+        while level > max(setting.bottleneck, self.architecture.wide):
+            field, level = functional.avg_pool2d(field, 2), level - 1
         faces = field.shape[1]
         features = field.new_zeros(field.shape[0], self.architecture.features, *field.shape[1:])
         if setting.bottleneck == BASE_LEVEL:

@@ -22,7 +22,11 @@ __all__ = ["COMPONENTS", "ResidualStage"]
 COMPONENTS = 3
 """Numbers in the residual of a parent: four children, less their mean."""
 
+_REACH = 3  # parents on each side that a linear guess sees
+
 _PART = 2**14  # cells that a CPU works on at a time: measured, a face of the finest level
+
+_KERNELS = 4  # linear guesses, mixed by what the field is: smooth fields want others than rough ones
 
 _LARGEST = 8.0  # symbols beyond say no more about what comes next
 
@@ -60,7 +64,8 @@ class ResidualStage(nn.Module):
         counts = (1,) * COMPONENTS + (COMPONENTS,)
         self.head = nn.ModuleList(nn.Conv2d(width, count, 1) for count in counts)
         # Near-linear from the start: what needs no context is learned in a few steps.
-        self.linear = nn.Conv2d(1, COMPONENTS, 5, bias=False)
+        self.linear = nn.Conv2d(1, _KERNELS * COMPONENTS, 2 * _REACH + 1, bias=False)
+        self.share = nn.Linear(condition, _KERNELS)
         for gate in (self.modulate, *self.add, *self.head, self.linear):
             for parameter in gate.parameters():
                 nn.init.zeros_(parameter)
@@ -88,9 +93,10 @@ class ResidualStage(nn.Module):
         return in_parts(self._trunk, _PART, torch.cat([fields, edge], 1), condition)
 
     def _trunk(self, fields: Tensor, condition: Tensor) -> Tensor:
-        ring = self.halo - 3  # of the rest the kernel takes two cells, the ring around one
+        ring = self.halo - _REACH - 1  # of the rest the kernel takes its reach, the ring one cell
         inset = slice(ring, fields.shape[-1] - ring)
-        smooth = self.linear(fields[:, :1, inset, inset])
+        kernels = self.linear(fields[:, :1, inset, inset]).unflatten(1, (_KERNELS, COMPONENTS))
+        smooth = torch.einsum("nk,nkcyx->ncyx", self.share(condition).to(kernels.dtype), kernels)
         features = self.stem(fields.contiguous(memory_format=torch.channels_last))
         shift, scale = self.modulate(condition)[..., None, None].chunk(2, 1)
         parts = zip(shift.chunk(len(self.mix), 1), scale.chunk(len(self.mix), 1), strict=True)

@@ -141,7 +141,7 @@ class Coder:
         ]
 
         def code(at: int, component: int, guess: Tensor) -> tuple[Tensor, Tensor]:
-            step = setting.step_at(at, self._finest)[:, 0]
+            step = setting.step_at(at)[:, 0]
             surprise = wanted[at][:, component] - guess
             carried = torch.zeros_like(surprise)
             if after is not None:
@@ -210,7 +210,7 @@ class Coder:
         def code(at: int, component: int, _: Tensor) -> tuple[Tensor, Tensor]:
             number = at - BASE_LEVEL - 1
             symbols = self._faces([field.residuals[number][component] for field in fields])
-            surprise = dequantise(symbols, setting.step_at(at, self._finest)[:, 0])
+            surprise = dequantise(symbols, setting.step_at(at)[:, 0])
             if after is not None:
                 (field,) = fields
                 surprise = surprise + after.carried(at, component, field.carry[at - BASE_LEVEL])
@@ -230,7 +230,7 @@ class Coder:
         base = self._faces([field.base]) * self._base_step(setting)
         surprises = {}
         for at, nested in enumerate(field.residuals, BASE_LEVEL + 1):
-            step = setting.step_at(at, self._finest)[:, 0]
+            step = setting.step_at(at)[:, 0]
             told = [dequantise(self._faces([one]), step) for one in nested]
             if after is not None:
                 share = field.carry[at - BASE_LEVEL]
@@ -286,7 +286,7 @@ class Coder:
         )
 
     def _base_step(self, setting: Setting) -> Tensor:
-        return setting.step_at(BASE_LEVEL + 1, self._finest)[:, 0]
+        return setting.step_at(BASE_LEVEL + 1)[:, 0]
 
     def _statics(self, count: int) -> dict[int, Tensor]:
         return {at: field.expand(count, *field.shape) for at, field in self.statics.items()}

@@ -39,7 +39,9 @@ class TrainConfig:
     start : str
         Name of a shipped model whose weights to start from; empty for none.
     steps, batch, rate, seed
-        Optimiser steps, faces in a batch, largest learning rate, seed of everything random.
+        Optimiser steps, level-8 faces in a batch, largest learning rate, seed of all chance.
+    levels : tuple of int
+        Levels of the batches drawn, as often as they are named.
     restarts : tuple of int
         Steps at which the learning rate starts again, each time from half of where it began.
     log2_step : tuple of float
@@ -64,6 +66,7 @@ class TrainConfig:
     batch: int = 24
     rate: float = 1e-3
     seed: int = 0
+    levels: tuple[int, ...] = (6, 7, 8, 9)
     restarts: tuple[int, ...] = ()
     log2_step: tuple[float, float] = (-4.0, 4.0)
     bottlenecks: tuple[int, ...] = (3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8)

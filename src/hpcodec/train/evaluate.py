@@ -24,7 +24,7 @@ from hpcodec.train.fields import PreparedField, cells_from_faces
 
 __all__ = ["POINTS", "Score", "ValidationField", "evaluate", "load_validation"]
 
-POINTS = ((8, 0.5), (8, 2.0), (8, 6.0), (6, 0.5), (5, 1.0), (4, 2.0))
+POINTS = ((9, 0.25), (9, 1.0), (8, 2.0), (8, 6.0), (6, 0.5), (4, 2.0))
 """Bottleneck levels and quantisation steps that training is watched at."""
 
 
@@ -73,7 +73,7 @@ def load_validation(
     """Validation fields of a prepared folder."""
     loaded = []
     for item in fields:
-        faces = cells_from_faces(np.load(folder / item.array, allow_pickle=False))
+        faces = cells_from_faces(np.load(folder / item.array, allow_pickle=False), item.unit)
         known = item.standard_name in variables
         loaded.append(
             ValidationField(

@@ -20,7 +20,7 @@ from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
 from hpcodec.networks.scales import split
 from hpcodec.train.config import TrainConfig
 from hpcodec.train.evaluate import Score, ValidationField, evaluate
-from hpcodec.train.fields import TrainingFields
+from hpcodec.train.fields import Batch, TrainingFields
 from hpcodec.train.step import Backward
 
 __all__ = ["Report", "Run", "measure_spread"]
@@ -115,21 +115,27 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = config.rate * self._schedule()
         low, high = config.log2_step
+        steps = 2 ** rng.uniform(low, high, len(batch.field))
         setting = Setting(
             variable=batch.variable,
-            step=torch.from_numpy(2 ** rng.uniform(low, high, config.batch)).to(
-                self.device, torch.float32
-            ),
+            step=torch.from_numpy(steps).to(self.device, torch.float32),
             bottleneck=min(int(rng.choice(config.bottlenecks)), batch.level),
         )
-        # Level-6 and level-7 inputs: the finer residuals are masked from the encoder.
-        given = batch.level if rng.random() < 0.75 else batch.level - int(rng.integers(1, 3))
         network.train()
-        losses = self.backward(batch, setting, max(given, setting.bottleneck))
+        losses = self.backward(batch, setting, self._given(rng, batch, setting.bottleneck))
         nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         self.optimiser.step()
         self.step += 1
         return Report(self.step, losses.loss.detach(), losses.rate.detach(), losses.error.detach())
+
+    def _given(self, rng: np.random.Generator, batch: Batch, bottleneck: int) -> int:
+        """Level shown to the encoder, which works where its bottleneck is among what is decoded."""
+        wide = self.network.architecture.wide
+        level = min(batch.level, wide) if rng.random() < 0.75 else batch.level - 1
+        faces_alone = batch.field.shape[1] == 1
+        if batch.level > wide or (faces_alone and bottleneck < batch.level - 1):
+            return bottleneck
+        return max(level, bottleneck)
 
     def _schedule(self) -> float:
         """Part of the largest rate: warm-up, then cosines to a hundredth of where they start."""
@@ -169,10 +175,9 @@ def measure_spread(network: FieldSpaceAutoencoder, fields: TrainingFields, draws
     sizes: dict[int, list[float]] = {level: [] for level in network.levels}
     for draw in range(draws):
         batch = fields.draw(np.random.default_rng([draw]), 64)
-        field, level = batch.field, batch.level
-        while level > BASE_LEVEL:
+        field = batch.field
+        for level in range(batch.level, BASE_LEVEL, -1):
             field, residual = split(field)
             sizes[level].append(float(residual.square().mean().sqrt()))
-            level -= 1
-    # No field may reach the finest levels: their spread stays one.
+    # Where no field reaches a level, its spread stays one.
     network.spread.copy_(torch.tensor([np.median(size or [1.0]) for size in sizes.values()]))

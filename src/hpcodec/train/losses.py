@@ -15,7 +15,6 @@ from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Pad, Setting
 from hpcodec.networks.rate import dequantise, information, quantise
 from hpcodec.networks.scales import merge, split
-from hpcodec.networks.sphere import face_level
 
 __all__ = ["Losses", "autoencode"]
 
@@ -44,13 +43,11 @@ class Losses:
         return self.rate + 2 * self.error + self.total
 
 
-def decompose(field: Tensor) -> dict[int, Tensor]:
-    """A field ``(n, F, side, side)`` averaged to every level from its own down to the base."""
-    level = face_level(field)
+def decompose(field: Tensor, level: int, last: int) -> dict[int, Tensor]:
+    """A field ``(n, F, side, side)`` averaged to every level from its own down to ``last``."""
     means = {level: field}
-    while level > BASE_LEVEL:
-        means[level - 1] = split(means[level])[0]
-        level -= 1
+    for finer in range(level, last, -1):
+        means[finer - 1] = split(means[finer])[0]
     return means
 
 
@@ -60,6 +57,8 @@ def autoencode(
     statics: dict[int, Tensor],
     setting: Setting,
     pad: Pad,
+    *,
+    levels: range,
     given: int,
 ) -> Losses:
     """Code and decode a batch, in closed loop, as compression does, and measure the losses.
@@ -72,26 +71,27 @@ def autoencode(
         ``(n, F, side, side)``, normalised.
     statics, setting, pad
         See :class:`FieldSpaceAutoencoder`.
+    levels : range
+        Levels to decode, up to the field's own; the parents of the first are given.
     given : int
         Level that the encoder is shown: below the field's own, the finer residuals are masked
-        and yet to be decoded (Meuer et al. 2026, section 3.5).
+        and yet to be decoded (Meuer et al. 2026, section 3.5). Not above the bottleneck, there is
+        no encoder.
     """
-    truth = decompose(field)
-    finest = max(truth)
-    given = max(given, min(setting.bottleneck, finest))
-    coded = (
-        decompose(network.analyse(truth[given], statics, setting, pad))
-        if (given > setting.bottleneck)
-        else {level: mean for level, mean in truth.items() if level <= given}
-    )
-    finest_step = setting.step_at(BASE_LEVEL + 1, network.architecture.level)[:, 0]
+    *_, finest = levels
+    truth = decompose(field, finest, levels.start - 1)
     # The encoder moves the gradient of the whole chain; without it each level learns alone.
     chained = given > setting.bottleneck
-    decoded = truth[BASE_LEVEL] + (torch.rand_like(truth[BASE_LEVEL]) - 0.5) * finest_step
+    coded = truth
+    if chained:
+        shown = network.analyse(truth[given], statics, setting, pad)
+        coded = decompose(shown, setting.bottleneck, levels.start - 1)
+    known = coded[levels.start - 1]
+    decoded = known + (torch.rand_like(known) - 0.5) * setting.step_at(levels.start)[:, 0]
     rates, errors = [], []
-    for level in range(BASE_LEVEL + 1, finest + 1):
+    for level in levels:
         parent = decoded if chained else decoded.detach()
-        step = setting.step_at(level, network.architecture.level)[:, 0]
+        step = setting.step_at(level)[:, 0]
         coarseness = step.flatten() / network.spread[level - network.levels.start]
         surprises: list[Tensor] = []
         code = None

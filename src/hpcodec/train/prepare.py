@@ -22,9 +22,11 @@ from hpcodec.networks.sphere import to_faces
 from hpcodec.stages import dataset
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import measure_scaling
-from hpcodec.train.fields import UNIT, PreparedField
+from hpcodec.train.fields import PreparedField
 
 __all__ = ["prepare"]
+
+_LARGEST = 32767  # of int16
 
 
 def prepare(data: Path, patterns: Sequence[str], folder: Path) -> tuple[PreparedField, ...]:
@@ -70,14 +72,14 @@ def _prepare_file(data: Path, path: Path, folder: Path) -> list[PreparedField]:
     prepared = []
     try:
         for spec in dataset.find_fields(source):
-            level = min(spec.grid.natural_level, FINEST_LEVEL)
+            level = min(spec.grid.natural_level + 1, FINEST_LEVEL)
             remap = remap_for(spec.grid, level)
             for step in range(spec.steps):
                 values = fill_nearest(dataset.read_steps(source, spec, step, step + 1)[0])
                 cells = remap.to_healpix(values)
                 scaling = measure_scaling(cells)
                 name = f"{digest[:16]}-{spec.name}-{step}.npy"
-                faces = _quantised_faces((cells - scaling.offset) / scaling.scale)
+                faces, unit = _quantised_faces((cells - scaling.offset) / scaling.scale)
                 np.save(folder / name, faces, allow_pickle=False)
                 prepared.append(
                     PreparedField(
@@ -90,6 +92,7 @@ def _prepare_file(data: Path, path: Path, folder: Path) -> list[PreparedField]:
                         level=level,
                         offset=scaling.offset,
                         scale=scaling.scale,
+                        unit=unit,
                         array=name,
                     )
                 )
@@ -101,6 +104,7 @@ def _prepare_file(data: Path, path: Path, folder: Path) -> list[PreparedField]:
     return prepared
 
 
-def _quantised_faces(cells: npt.NDArray[np.floating]) -> npt.NDArray[np.int16]:
+def _quantised_faces(cells: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.int16], float]:
     faces = to_faces(torch.from_numpy(np.asarray(cells, np.float32))).numpy()
-    return np.asarray(np.clip(np.rint(faces / UNIT), -32767, 32767), np.int16)
+    unit = float(np.abs(faces).max()) / _LARGEST or 1.0
+    return np.asarray(np.rint(faces / unit), np.int16), unit

@@ -86,6 +86,7 @@ def open_run(
         prepared,
         matching(index, config.train),
         pyramid,
+        levels=config.levels,
         variables=known,
         augment=config.augment,
         device=target,

@@ -29,7 +29,7 @@ def make_statics(orography: Path, land: Path, target: Path) -> None:
     land : Path
         File with the land-sea mask, 0 to 1.
     target : Path
-        Safetensors file to write: ``orography`` ``(12 * 4**8,)`` int16, metres, nested order;
+        Safetensors file to write: ``orography`` ``(12 * 4**9,)`` int16, metres, nested order;
         ``land`` uint8, 255 is all land.
     """
     metres, fraction = _cells(orography) / _GRAVITY, _cells(land)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
-from hpcodec.networks.sphere import face_level, pad_isolated
+from hpcodec.networks.sphere import pad_isolated, pad_sphere
 from hpcodec.train.fields import Batch
 from hpcodec.train.losses import Losses, autoencode
 
@@ -61,9 +61,18 @@ class Backward:
 
     def _eager(self, batch: Batch, setting: Setting, given: int) -> Losses:
         torch._foreach_zero_(self._gradients)
+        whole = batch.field.shape[1] > 1
+        levels = range(BASE_LEVEL + 1 if whole else batch.level - 1, batch.level + 1)
         with _autocast(batch.field.device):
-            statics = _pyramid(batch.statics)
-            losses = autoencode(self._network, batch.field, statics, setting, pad_isolated, given)
+            losses = autoencode(
+                self._network,
+                batch.field,
+                _pyramid(batch.statics, levels),
+                setting,
+                pad_sphere if whole else pad_isolated,
+                levels=levels,
+                given=given,
+            )
         torch.autograd.backward(losses.loss)
         return losses
 
@@ -100,13 +109,10 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=device.type == "cpu")
 
 
-def _pyramid(statics: Tensor) -> dict[int, Tensor]:
-    """Static fields ``(n, 3, F, side, side)`` averaged to every level down to the base."""
-    level = face_level(statics)
-    pyramid = {level: statics}
-    while level > BASE_LEVEL:
-        finer = pyramid[level].flatten(1, 2)
-        coarser = functional.avg_pool2d(finer, 2)
+def _pyramid(statics: Tensor, levels: range) -> dict[int, Tensor]:
+    """Static fields ``(n, 3, F, side, side)`` averaged to all ``levels`` and one below."""
+    pyramid = {levels[-1]: statics}
+    for level in reversed(levels):
+        coarser = functional.avg_pool2d(pyramid[level].flatten(1, 2), 2)
         pyramid[level - 1] = torch.unflatten(coarser, 1, statics.shape[1:3])
-        level -= 1
     return pyramid
