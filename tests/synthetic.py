@@ -15,7 +15,7 @@ from hpcodec.stages.dataset import find_fields
 
 Floats = npt.NDArray[np.float32]
 
-MODEL = "any-l8"
+MODEL = "any-l9"
 """The general model; tests hold it to bounds with room, never to exact bytes."""
 
 NORTH = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}

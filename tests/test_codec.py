@@ -150,7 +150,7 @@ def test_repr_makes_the_codec_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("level", 9), ("level", "4"), ("size", 0), ("format", "2.0"), ("sise", 3)]
+    ("key", "value"), [("level", 10), ("level", "4"), ("size", 0), ("format", "2.0"), ("sise", 3)]
 )
 def test_configuration_that_is_not_ours(key: str, value: object) -> None:
     plain: dict[str, Any] = {**v3().coding.to_dict(), key: value}
@@ -274,4 +274,4 @@ def test_coding_of_a_variable() -> None:
     with pytest.raises(GridError):
         coding_of(field().isel(lat=0), 5)
     with pytest.raises(ModelError, match=MODEL):
-        coding_of(field(), 5, "any-l9")
+        coding_of(field(), 5, "any-l8")

@@ -187,8 +187,8 @@ def test_an_existing_store_is_kept_unless_it_may_go(single_source: str, tmp_path
     ("options", "kind", "words"),
     [
         (Options(ratio=1000, model=MODEL), UsageError, "smaller ratio"),
-        (Options(ratio=4, model="any-l9"), ModelError, "any-l8"),
-        (Options(ratio=4, model=MODEL, level=9), LevelError, "level"),
+        (Options(ratio=4, model="any-l8"), ModelError, "any-l9"),
+        (Options(ratio=4, model=MODEL, level=10), LevelError, "level"),
         (Options(ratio=4, model=MODEL, level=3), LevelError, "level"),
         (Options(ratio=4, model=MODEL, bottleneck=6), LevelError, "level"),
         (Options(ratio=4, model=MODEL, remap="spline"), UsageError, "least_squares"),

@@ -13,7 +13,7 @@ from hpcodec.fields import Coding, CompressedField, FieldSpec
 from hpcodec.grid import LatLonGrid
 
 GRID = LatLonGrid.regular((90.0, -5.0, 37), (0.0, 5.0, 72))
-CODING = Coding("any-l8", "0f" * 32, GRID, level=4, size=900, bottleneck=4, variable="tos")
+CODING = Coding("any-l9", "0f" * 32, GRID, level=4, size=900, bottleneck=4, variable="tos")
 
 
 @given(

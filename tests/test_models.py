@@ -81,9 +81,9 @@ def test_a_model_of_ones_own_comes_first(folder: Path) -> None:
 
 def test_an_unknown_model_names_the_nearest() -> None:
     with pytest.raises(ModelError, match=f"Did you mean '{MODEL}'"):
-        load_model("any-l9")
+        load_model("any-l8")
     with pytest.raises(ModelError, match="sha256 0123"):
-        load_model("any-l9", "0123" * 16)
+        load_model("any-l8", "0123" * 16)
 
 
 def test_other_weights_than_asked_for() -> None:

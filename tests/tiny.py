@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import healpy
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -26,6 +27,7 @@ from hpcodec.fields import CompressedField
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.networks.architecture import Architecture
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
+from hpcodec.networks.sphere import to_faces
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.train import entropy as training
 from tests.synthetic import axes, waves
@@ -45,6 +47,8 @@ def architecture(level: int = 5, variables: tuple[str, ...] = ()) -> Architectur
         attended=3,
         local_width=8,
         local_blocks=2,
+        fine_width=4,
+        fine_blocks=2,
         encoder_width=16,
         encoder_blocks=1,
         features=2,
@@ -53,7 +57,7 @@ def architecture(level: int = 5, variables: tuple[str, ...] = ()) -> Architectur
 
 
 def network(level: int = 5, seed: int = 0) -> FieldSpaceAutoencoder:
-    """Untrained: expects no residuals. Level 4 attends, level 5 does without."""
+    """Untrained: expects no residuals. Level 4 attends, 5 does without, finer ones are thin."""
     torch.manual_seed(seed)
     return FieldSpaceAutoencoder(architecture(level)).eval()
 
@@ -89,6 +93,17 @@ def setting(count: int = 1, step: float = 1.0, bottleneck: int = 4) -> Setting:
 
 def coder(level: int = 5, seed: int = 0, entropy: EntropyModel | None = None) -> Coder:
     return Coder(awake(level, seed).requires_grad_(False), statics(level), entropy)
+
+
+def step_of(step: float, level: int = 5) -> float:
+    """Step of level 9, which is the one that is told, for one of ``step`` at ``level``."""
+    return step * 2.0 ** (FINEST_LEVEL - level)
+
+
+def directions(nside: int) -> npt.NDArray[np.float64]:
+    """Unit vectors of all cells in the order of the flattened faces: ``(12 * nside**2, 3)``."""
+    cells = to_faces(torch.arange(12 * nside**2)).flatten().numpy()
+    return np.stack(healpy.pix2vec(nside, cells, nest=True), -1)
 
 
 def smooth_cells(level: int = 5, count: int = 1, seed: int = 0) -> Floats:

@@ -69,6 +69,9 @@ class ModelCard:
         Steps, seed, data digests, credits, commit.
     validation : tuple of dict
         Bytes and RMSE of every validation field at every point.
+    shifts : tuple of float
+        Octaves by which the steps of a variable's training fields are larger, for as many bytes,
+        than those of the operating points; in the order of the embeddings. None if not measured.
     """
 
     name: str
@@ -80,6 +83,7 @@ class ModelCard:
     training: dict[str, Any]
     serves: tuple[dict[str, Any], ...] = ()
     validation: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    shifts: tuple[float, ...] = ()
 
     def best_bottleneck(self, size: int, level: int) -> tuple[int, OperatingPoint]:
         """Bottleneck with the least validation error in ``size`` bytes, and the point expected.
@@ -138,6 +142,10 @@ class ModelCard:
         curve = PchipInterpolator(rising, places)
         ends = rising[0], rising[-1]
         return lambda value: float(curve(np.clip(np.log2(max(value, 1e-300)), *ends)))
+
+    def shift(self, variable: int) -> float:
+        """Octaves by which steps of a variable, by its embedding, are larger than expected."""
+        return self.shifts[variable] if self.shifts else 0.0
 
     def serves_field(self, spec: FieldSpec) -> bool:
         """Whether this is a model for the variable of ``spec`` in particular."""
@@ -198,7 +206,7 @@ def read_card(folder: Path) -> ModelCard:
         if unknown := sorted(set(data) - known):
             raise FormatError(f"{path}: unknown key '{unknown[0]}'. {nearest(unknown[0], known)}")
         points = tuple(OperatingPoint(**point) for point in data.pop("operating_points"))
-        data |= {key: tuple(data.get(key, ())) for key in ("serves", "validation")}
+        data |= {key: tuple(data.get(key, ())) for key in ("serves", "validation", "shifts")}
         card = ModelCard(operating_points=points, **data)
         trained = bool(points and card.training.get("steps"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -106,6 +106,8 @@ def fit(
         raise _below_floor(coding, errors, finest)
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
     goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
+    if hint == AS_EXPECTED:
+        hint = Hint(model.card.shift(variable))
     search = StepSearch(goal.limit, goal.expected, hint)
     normal = normalise(cells[None], [scaling])
     payload, decoded, value = b"", normal, 0.0

@@ -28,6 +28,9 @@ _FINEST, _COARSEST = -14.0, 14.0
 # is no other trial to make good for one that is over.
 _AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
 
+# What a last trial aims at that is to go far from all others.
+_FAR, _FAR_AIM = 0.8, 0.93
+
 # Octaves per octave expected: how far the measured slope may be from the card's.
 _SLOPES = (0.4, 2.5)
 
@@ -160,6 +163,8 @@ class StepSearch:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
         aim = _AIMS[min(len(self._known), len(_AIMS) - 1)]
+        if len(self._known) == TRIALS - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
+            aim = min(aim, _FAR_AIM)
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
         return _within(self._bracketed(octave))
 

@@ -214,7 +214,7 @@ def test_features_are_bytes_of_all_places(level: int) -> None:
             assert features.shape == (len(where), FEATURES)
             assert features.dtype == np.uint8
             # The level and the phase are told, one hot.
-            assert (features[:, -6:-1] == 255 * (np.arange(4, 9) == level)).all()
+            assert (features[:, -7:-1] == 255 * (np.arange(4, 10) == level)).all()
             assert (features[:, -1] == 255 * phase).all()
 
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcodec.grid import BASE_LEVEL
+from hpcodec.networks.architecture import Architecture
 from hpcodec.networks.attention import SHIFT, WINDOW, FieldSpaceBlock
 from hpcodec.networks.field_space import Code, FieldSpaceAutoencoder, Setting
-from hpcodec.networks.residual import COMPONENTS
+from hpcodec.networks.residual import COMPONENTS, ResidualStage
 from hpcodec.networks.scales import merge, split
-from hpcodec.networks.sphere import pad_isolated
+from hpcodec.networks.sphere import pad_isolated, pad_sphere
 from hpcodec.networks.stage import FieldSpaceStage, local
 from hpcodec.train.losses import autoencode
-from tests.tiny import architecture, awake, batch_of, network, setting, statics
+from tests.tiny import architecture, awake, batch_of, network, setting, statics, step_of
 
 LEVEL = 5
 STATICS = statics(LEVEL)
@@ -131,17 +134,17 @@ def test_analyse_keeps_base_means(bottleneck: int) -> None:
         assert not torch.allclose(coded, split(field)[0], atol=1e-3)
 
 
-@pytest.mark.parametrize("level", [4, 5])
+@pytest.mark.parametrize("level", [4, 5, 6])
 def test_every_input_matters(level: int) -> None:
-    """With and without field-space attention."""
-    built, side = awake(LEVEL), 2 ** (level - 1)
-    parent, told, known = noise(1, 12, side, side), setting(bottleneck=5), batch_of(STATICS, 1)
+    """With and without field-space attention, wide and thin."""
+    built, side = awake(6), 2 ** (level - 1)
+    parent, told, known = noise(1, 12, side, side), setting(bottleneck=6), batch_of(statics(6), 1)
     plain = built.residual(level, parent, known, told)
     flat = {level: torch.zeros_like(field) for level, field in known.items()}
     for other in (
         built.residual(level, parent + noise(1, 12, side, side, seed=1), known, told),
         built.residual(level, parent, flat, told),
-        built.residual(level, parent, known, setting(step=0.1, bottleneck=5)),
+        built.residual(level, parent, known, setting(step=0.1, bottleneck=6)),
         built.residual(level, parent, known, setting(bottleneck=3)),
     ):
         assert not torch.allclose(other, plain)
@@ -150,7 +153,7 @@ def test_every_input_matters(level: int) -> None:
 def test_the_step_of_a_level_that_is_not_coded_says_little() -> None:
     """It scales the last correction alone, of which nothing is left where the step is large."""
     built, parent, known = awake(LEVEL), noise(1, 12, 16, 16), batch_of(STATICS, 1)
-    uncoded = [built.residual(5, parent, known, setting(step=s, bottleneck=4)) for s in (4.0, 64.0)]
+    uncoded = [built.residual(5, parent, known, setting(step=step_of(s), bottleneck=4)) for s in (2.0, 32.0)]
     torch.testing.assert_close(*uncoded)
 
 
@@ -259,10 +262,60 @@ def test_variables_have_embeddings() -> None:
 
 
 def test_steps_halve_towards_the_base() -> None:
+    """From the step of level 9, whatever the finest level of the network."""
     told = setting(2, step=0.5, bottleneck=5)
-    assert told.step_at(5, 5).flatten().tolist() == [0.25, 0.25]
-    assert told.step_at(4, 5).shape == (2, 1, 1, 1, 1)
-    assert float(told.step_at(4, 5)[0]) == 0.125
+    assert told.step_at(9).flatten().tolist() == [0.5, 0.5]
+    assert told.step_at(4).shape == (2, 1, 1, 1, 1)
+    for level in range(4, 9):
+        assert torch.equal(2 * told.step_at(level), told.step_at(level + 1))
+
+
+# Levels beyond those that attend, and one: thin stages, no encoder
+
+
+def test_stages_are_thin_beyond_the_wide_ones() -> None:
+    shape = architecture(7)
+    assert shape.wide == 5
+    assert architecture(4).wide == 4
+    assert Architecture().wide == 8
+    built = FieldSpaceAutoencoder(shape)
+    stages = [stage for stage in built.details if isinstance(stage, ResidualStage)]
+    widths = [stage.stem.out_channels for stage in stages]
+    assert widths == [shape.local_width] * 2 + [shape.fine_width] * 2
+    blocks = [len(stage.mix) for stage in stages]
+    assert blocks == [shape.local_blocks] * 2 + [shape.fine_blocks] * 2
+    assert len(built.compress) == len(built.folded) == 1
+
+
+@pytest.mark.parametrize("bottleneck", [3, 4, 5, 6])
+def test_what_is_finer_than_the_wide_levels_is_averaged_before_it_is_folded(
+    bottleneck: int,
+) -> None:
+    built, known = awake(6), batch_of(statics(6), 1)
+    field, told = noise(1, 12, 64, 64), setting(bottleneck=bottleneck)
+    coded = built.analyse(field, known, told)
+    if bottleneck == 6:
+        assert torch.equal(coded, field)
+    else:
+        averaged = torch.nn.functional.avg_pool2d(field, 2)
+        assert torch.equal(coded, built.analyse(averaged, known, told))
+        assert torch.equal(coded, averaged) == (bottleneck == 5)
+
+
+def test_a_linear_guess_alone_is_its_convolution_of_the_parents() -> None:
+    """Of what they are beside those around them, across the seams, in units of the spread."""
+    built, parent = network(6), noise(2, 12, 32, 32)
+    stage, kernel = cast(ResidualStage, built.details[2]), noise(7, 7)
+    built.spread[2] = 0.7
+    with torch.no_grad():
+        stage.linear.weight.view(-1, COMPONENTS, 7, 7)[1, 2] = kernel
+        stage.share.weight.zero_()
+        stage.share.bias.copy_(torch.tensor([5.0, 0.5, 7.0, 9.0]))
+    residual = built.residual(6, parent, batch_of(statics(6), 2), setting(2))
+    near = local(pad_sphere(parent[:, None], 3 + 2))
+    expected = 0.5 * torch.nn.functional.conv2d(near, kernel[None, None]).view(2, 12, 32, 32)
+    torch.testing.assert_close(residual[:, 2], expected, rtol=1e-4, atol=1e-4)
+    assert not residual[:, :2].any()
 
 
 @pytest.mark.parametrize("side", [2 * WINDOW, 5 * WINDOW])
@@ -292,14 +345,16 @@ def test_local_knows_no_offset() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_gradients_reach_every_parameter(seed: int) -> None:
-    built = awake(LEVEL, seed).train()
-    faces = {level: field[None, :, seed : seed + 1] for level, field in STATICS.items()}
-    field = 3 * noise(1, 1, 32, 32, seed=seed)
+    built = awake(6, seed).train()
+    faces = {level: field[None, :, seed : seed + 1] for level, field in statics(6).items()}
     silent = {name for name, _ in built.named_parameters()}
-    for bottleneck in (3, 4, 5):
+    for finest, bottleneck in ((5, 3), (5, 4), (5, 5), (6, 6)):
         built.zero_grad(set_to_none=True)
-        told = setting(step=0.5, bottleneck=bottleneck)
-        losses = autoencode(built, field, faces, told, pad_isolated, given=LEVEL)
+        told = setting(step=step_of(0.25), bottleneck=bottleneck)
+        field = 3 * noise(1, 1, 2**finest, 2**finest, seed=seed)
+        losses = autoencode(
+            built, field, faces, told, pad_isolated, levels=range(4, finest + 1), given=finest
+        )
         torch.autograd.backward(losses.loss)
         for name, parameter in built.named_parameters():
             assert parameter.grad is None or bool(parameter.grad.isfinite().all()), name

@@ -34,7 +34,7 @@ def decoded(count: int, components: int, side: int = 8) -> list[Tensor]:
     return [3 * noise(count, 1, side, side, seed=20 + part) for part in range(2 * components)]
 
 
-@pytest.mark.parametrize("blocks", [1, 2, 4])
+@pytest.mark.parametrize("blocks", [2, 3, 4])
 @pytest.mark.parametrize("attended", [0, 5])
 def test_sides(blocks: int, attended: int) -> None:
     built = stage(3, attended, blocks)
@@ -55,21 +55,39 @@ def test_untrained_it_says_nothing() -> None:
     assert not built.settle(features, decoded(2, COMPONENTS)).any()
 
 
-def test_the_linear_part_is_a_convolution_of_the_first_field_in_its_place() -> None:
-    built = stage(asleep=True)
+@pytest.mark.parametrize("blocks", [2, 4])
+def test_linear_guesses_are_convolutions_of_the_first_field_in_its_place(blocks: int) -> None:
+    """Mixed by shares of what the field is, the same all over it."""
+    built = stage(asleep=True, blocks=blocks)
     nn.init.normal_(built.linear.weight)
-    padded = fields(built)
-    features = built.trunk(padded, None, noise(2, CONDITION))
-    inset = slice(built.halo - 2, 2 - built.halo)
-    smooth = nn.functional.conv2d(padded[:, :1, inset, inset], built.linear.weight)
+    nn.init.normal_(built.share.weight)
+    nn.init.normal_(built.share.bias)
+    padded, condition = fields(built), noise(2, CONDITION)
+    features = built.trunk(padded, None, condition)
+    shares = nn.functional.linear(condition, built.share.weight, built.share.bias)
+    kernels = built.linear.weight.unflatten(0, (shares.shape[1], COMPONENTS))
+    reach = kernels.shape[-1] // 2
+    inset = slice(built.halo - reach, reach - built.halo or None)
     for component in range(COMPONENTS):
         guess = built.guess(component, features, decoded(2, component))
-        torch.testing.assert_close(guess, smooth[:, component, None])
+        for field, share, got in zip(padded, shares, guess, strict=True):
+            kernel = (share[:, None, None, None] * kernels[:, component]).sum(0)
+            smooth = nn.functional.conv2d(field[None, :1, inset, inset], kernel[None])
+            torch.testing.assert_close(got[None], smooth, rtol=1e-4, atol=1e-4)
+
+
+def test_each_field_has_shares_of_its_own() -> None:
+    built = stage(asleep=True)
+    nn.init.normal_(built.linear.weight)
+    nn.init.normal_(built.share.weight)
+    padded = fields(built, 1).expand(2, -1, -1, -1)
+    guess = built.guess(0, built.trunk(padded, None, noise(2, CONDITION)), [])
+    assert not torch.allclose(guess[0], guess[1])
 
 
 def test_a_place_is_told_what_lies_around_it() -> None:
     """Features of a parent come from a square around it, not from one beside it."""
-    built = stage(blocks=1)
+    built = stage(blocks=2)
     padded = fields(built, 1)
     changed = padded.clone()
     centre = padded.shape[-1] // 2

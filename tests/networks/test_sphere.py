@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import healpy
 import numpy as np
-import numpy.typing as npt
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,14 +11,7 @@ from hpcodec.networks.sphere import (
     to_faces,
     to_nested,
 )
-
-Vectors = npt.NDArray[np.float64]
-
-
-def places(nside: int) -> Vectors:
-    """Unit vectors of all cells in the order of the flattened faces: ``(12 * nside**2, 3)``."""
-    cells = to_faces(torch.arange(12 * nside**2)).flatten().numpy()
-    return np.stack(healpy.pix2vec(nside, cells, nest=True), -1)
+from tests.tiny import directions
 
 
 @given(level=st.integers(0, 6), leading=st.lists(st.integers(1, 3), max_size=2))
@@ -42,7 +33,7 @@ def test_a_parent_is_a_square_of_its_children() -> None:
 
 def test_smooth_fields_stay_smooth_across_seams() -> None:
     nside, halo = 32, 2
-    vectors = places(nside)
+    vectors = directions(nside)
     field = torch.from_numpy(vectors @ np.array([0.3, -0.5, 0.8])).view(1, 1, 12, nside, nside)
     padded = pad_sphere(field, halo)
     assert padded.shape == (12, 1, nside + 4, nside + 4)

@@ -39,10 +39,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         validation=("val/*.nc",),
         credits=("Made up.",),
         steps=6,
-        batch=3,
+        batch=1,
         validate_every=3,
-        bottlenecks=(3, 4),
-        architecture=architecture(4, ("air_temperature",)),
+        levels=(4, 5),
+        bottlenecks=(3, 4, 5),
+        architecture=architecture(5, ("air_temperature",)),
     )
     data = write_data(folder / "data")
     prepare(data, (*config.train, *config.validation), folder / "prepared")

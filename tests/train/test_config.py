@@ -34,7 +34,7 @@ def test_every_key(tmp_path: Path) -> None:
     rest = """
 credits = ["ERA5"]
 augment = false
-start = "any-l8"
+start = "any-l9"
 steps = 5
 batch = 2
 rate = 1

@@ -43,19 +43,19 @@ def test_card_reads_back(lab: Lab, model: Path) -> None:
     assert (card.name, card.description) == ("tiny", "A model for tests.")
     assert card.weights == file_digest(model / WEIGHTS)
     assert card.statics == file_digest(lab.statics)
-    assert card.architecture["level"] == 4
+    assert card.architecture["level"] == 5
     assert card.variable_index("air_temperature") == 1
     assert card.training["steps"] in (3, 6)
     assert card.training["of"] == 6
     assert card.training["credits"] == ["Made up."]
     assert len(card.training["data"]) == 5
-    assert {point.bottleneck for point in card.operating_points} == {3, 4}
+    assert {point.bottleneck for point in card.operating_points} == {3, 4, 5}
     assert all(point.size > 0 and point.rmse > 0 for point in card.operating_points)
     assert {entry["field"] for entry in card.validation} == {"tas tas"}
 
 
 def test_finer_steps_take_more_bytes(model: Path) -> None:
-    points = [p for p in read_card(model).operating_points if p.bottleneck == 4]
+    points = [p for p in read_card(model).operating_points if p.bottleneck == 5]
     points.sort(key=lambda point: point.step)
     assert points[0].size > points[-1].size
     assert points[0].rmse < points[-1].rmse
@@ -67,7 +67,7 @@ def test_weights_hold_an_entropy_model(lab: Lab, model: Path) -> None:
     for name, array in to_arrays(read).items():
         np.testing.assert_array_equal(array, stored[name])
     assert set(NAMES) < set(stored)
-    assert sorted(read.known) == [4, 5, 6, 7, 8]
+    assert sorted(read.known) == [4, 5, 6, 7, 8, 9]
 
 
 def refused(
@@ -118,7 +118,7 @@ def test_published_model_compresses(lab: Lab, model: Path, monkeypatch: pytest.M
         (spec,) = find_fields(source)
         values = read_steps(source, spec, 0, 1)
     coding = coding_for(spec, 1500, model="tiny")
-    assert coding.level == 4
+    assert coding.level == spec.grid.natural_level + 1 == 5
     encoded = encode_fields(values, coding, "cpu")
     assert len(encoded.payloads[0]) <= 1500
     decoded = decode_fields(encoded.payloads, coding, "cpu")

@@ -38,7 +38,7 @@ from hpcodec.entropy.tables import (
     table_row,
 )
 from hpcodec.errors import FormatError
-from hpcodec.grid import BASE_LEVEL
+from hpcodec.grid import BASE_LEVEL, cell_count
 
 __all__ = ["LevelEncoder", "decode_base", "decode_level", "encode_base", "encode_level"]
 
@@ -115,7 +115,9 @@ class LevelEncoder:
 
     @property
     def code(self) -> bytes:
-        """The level's code, once all components are taken."""
+        """The level's code, once all components are taken; nothing says that all are zero."""
+        if not self._symbols.any():
+            return b""
         return bytes(self._coder.get_compressed().astype("<u4").tobytes())
 
 
@@ -143,6 +145,8 @@ def decode_level(
     FormatError
         If the code is not one of this model's.
     """
+    if not code:
+        return np.zeros((COMPONENTS, cell_count(BASE_LEVEL + len(coarser))), np.int32)
     plans, decoder = _Plans(model, base, coarser, step), _decoder(code)
     faces = np.zeros((COMPONENTS, 12, plans.nside, plans.nside), np.int32)
     for component in range(COMPONENTS):
@@ -170,7 +174,7 @@ def decode_base(code: bytes, tables: Tables) -> Integers:
 
 
 def _model(table: npt.NDArray[np.integer]) -> Any:  # noqa: ANN401  (constriction has no types)
-    # Parts of 2**16 are exact in floating point, so every machine builds the same model.
+    # Parts of 2**20 are exact in floating point, so every machine builds the same model.
     return Categorical(table.astype(np.float64) / TOTAL, perfect=False)
 
 

@@ -36,8 +36,8 @@ Integers = npt.NDArray[np.int32]
 LARGEST = 24
 """Largest symbol with an entry of its own; beyond it an escape tells the rest."""
 
-TOTAL = 1 << 16
-"""Sum of a table."""
+TOTAL = 1 << 20
+"""Sum of a table: so fine that millions of sure zeros cost next to nothing."""
 
 BINS = 64
 """Tables of a component, from "surely zero" up in thirds of an octave."""

@@ -242,7 +242,7 @@ def tables_from_counts(counts: npt.NDArray[np.int64]) -> Tables:
             guess = _geometric(mean)
             share = (seen[number] + _TRUST * guess) / (seen[number].sum() + _TRUST)
             tables[row, number] = _integers((share + share[::-1]) / 2)
-    return tables.astype(np.uint16)
+    return tables.astype(np.uint32)
 
 
 def _magnitudes(seen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -20,11 +20,13 @@ from safetensors.torch import save_file
 from hpcodec.cards import CARD, OperatingPoint
 from hpcodec.entropy.activity import known_features
 from hpcodec.entropy.arrays import to_arrays
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import FINEST_LEVEL
 from hpcodec.models import WEIGHTS, file_digest
 from hpcodec.networks.field_space import FieldSpaceAutoencoder
 from hpcodec.stages.transform import Coder, static_pyramid
+from hpcodec.stages.wire import pack
 from hpcodec.train.config import TrainConfig
 from hpcodec.train.entropy import fit_entropy
 from hpcodec.train.evaluate import Score, evaluate, load_validation
@@ -35,7 +37,7 @@ __all__ = ["publish"]
 
 # Training fields that the entropy model is learned from: a few to begin with, coded without one,
 # then more, coded as the product does; and at how many steps each.
-_FIRST_FIELDS, _FIELDS = 16, 48
+_FIRST_FIELDS, _FIELDS = 12, 36
 _FIELD_STEPS = 2
 
 Told = Callable[[str], None]
@@ -78,8 +80,8 @@ def publish(
     known = known_features(static["orography"], static["land"])
     coder = Coder(network, pyramid)
     for count in (_FIRST_FIELDS, _FIELDS):
-        coded = _coded(coder, prepared, training, config, count)
-        entropy = fit_entropy(coded, known, config.seed)
+        coded = list(_coded(coder, prepared, training, config, count))
+        entropy = fit_entropy([field for _, field in coded], known, config.seed)
         coder = Coder(network, pyramid, entropy)
     tell("measuring on validation fields")
     fields = load_validation(
@@ -91,12 +93,14 @@ def publish(
     coding = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
     save_file(weights | coding, target / WEIGHTS)
     scales = {field.name: field.scale for field in fields}
+    points = _summary(scores, scales)
     card = {
         "name": config.name,
         "description": config.description,
         "architecture": asdict(config.architecture),
         "serves": [dict(rule) for rule in config.serves],
-        "operating_points": [asdict(point) for point in _summary(scores, scales)],
+        "operating_points": [asdict(point) for point in points],
+        "shifts": _shifts(coded, entropy, points, 1 + len(config.architecture.variables)),
         "weights": file_digest(target / WEIGHTS),
         "statics": file_digest(statics),
         "training": _provenance(config, training, run),
@@ -115,10 +119,11 @@ def publish(
 
 
 def _points() -> list[tuple[int, float]]:
-    """Every half octave at the finest bottleneck, every three octaves at the others."""
-    fine = [(FINEST_LEVEL, 2.0 ** (k / 2)) for k in range(-6, 13)]
-    coarse = [(level, 2.0**k) for level in range(3, FINEST_LEVEL) for k in (-1.0, 2.0, 5.0)]
-    return fine + coarse
+    """Every octave at the two finest bottlenecks, every four at the others."""
+    fine = [(FINEST_LEVEL, 2.0**k) for k in range(-5, 4)]
+    usual = [(FINEST_LEVEL - 1, 2.0**k) for k in range(-2, 8)]
+    coarse = [(level, 2.0**k) for level in range(3, FINEST_LEVEL - 1) for k in (0, 4)]
+    return fine + usual + coarse
 
 
 def _coded(
@@ -127,8 +132,11 @@ def _coded(
     training: Sequence[PreparedField],
     config: TrainConfig,
     count: int,
-) -> Iterator[CompressedField]:
-    """Training fields coded at random steps, the same for the same configuration."""
+) -> Iterator[tuple[int, CompressedField]]:
+    """Training fields coded at random steps, the same for the same configuration.
+
+    Each with the embedding of its variable.
+    """
     rng = np.random.default_rng([config.seed, 77])
     chosen = rng.permutation(len(training))[:count]
     low, high = config.log2_step
@@ -144,7 +152,24 @@ def _coded(
                 variable=field.variable,
                 level=field.level,
             )
-            yield compressed
+            yield field.variable, compressed
+
+
+def _shifts(
+    coded: Sequence[tuple[int, CompressedField]],
+    entropy: EntropyModel,
+    points: Sequence[OperatingPoint],
+    variables: int,
+) -> list[float]:
+    """Of every variable the median of how far its steps are from those of ``points``."""
+    fine = sorted((p for p in points if p.bottleneck == FINEST_LEVEL), key=lambda p: p.size)
+    sizes, octaves = np.log2([(p.size, p.step) for p in fine]).T
+    found: list[list[float]] = [[] for _ in range(variables)]
+    for variable, field in coded:
+        if field.bottleneck == FINEST_LEVEL:
+            expected = np.interp(np.log2(len(pack(field, entropy))), sizes, octaves)
+            found[variable].append(float(np.log2(field.step) - expected))
+    return [round(float(np.median(own)), 2) if own else 0.0 for own in found]
 
 
 def _summary(scores: Sequence[Score], scales: dict[str, float]) -> list[OperatingPoint]:
