@@ -190,7 +190,7 @@ def test_an_existing_store_is_kept_unless_it_may_go(single_source: str, tmp_path
         (Options(ratio=4, model="any-l8"), ModelError, "any-l9"),
         (Options(ratio=4, model=MODEL, level=10), LevelError, "level"),
         (Options(ratio=4, model=MODEL, level=3), LevelError, "level"),
-        (Options(ratio=4, model=MODEL, bottleneck=6), LevelError, "level"),
+        (Options(ratio=4, model=MODEL, bottleneck=7), LevelError, "level"),
         (Options(ratio=4, model=MODEL, remap="spline"), UsageError, "least_squares"),
         (Options(ratio=4, model=MODEL, device="abacus"), UsageError, "device"),
     ],
@@ -222,9 +222,9 @@ def test_options_that_make_no_sense() -> None:
 
 
 def test_a_coarser_level_and_bottleneck(single_source: str, tmp_path: Path) -> None:
-    options = Options(ratio=4, model=MODEL, device="cpu", level=6, bottleneck=4)
+    options = Options(ratio=4, model=MODEL, device="cpu", level=5, bottleneck=4)
     (report,), _ = compress(single_source, f"{tmp_path / 'a.zarr'}/", options)
-    assert (report.level, report.bottleneck) == (6, 4)
+    assert (report.level, report.bottleneck) == (5, 4)
     assert report.numbers == 16
 
 

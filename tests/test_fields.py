@@ -17,7 +17,7 @@ CODING = Coding("any-l9", "0f" * 32, GRID, level=4, size=900, bottleneck=4, vari
 
 
 @given(
-    level=st.integers(3, 8),
+    level=st.integers(3, 9),
     coarser=st.integers(0, 5),
     size=st.integers(1, 2**40),
     model=st.text(),

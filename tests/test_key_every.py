@@ -96,7 +96,7 @@ def points(coder: Coder) -> list[dict[str, float]]:
     """What the model does at some steps, on a field that is none of those below."""
     cells, found = smooth_cells(LEVEL), []
     for bottleneck in range(3, LEVEL + 1):
-        for step in (0.0625, 0.25, 1.0, 4.0, 16.0):
+        for step in (0.5, 2.0, 8.0, 32.0, 128.0):  # of level 9: 16 times those of level 5
             (field,), told = coder.encode(
                 cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step]
             )

@@ -196,11 +196,11 @@ def test_a_model_of_ones_own_codes(folder: Path) -> None:
 def test_the_best_bottleneck_is_within_the_source() -> None:
     card = load_model(MODEL).card
     for size in (1, 500, 5000, 10**7):
-        for level in (4, 6, 8):
+        for level in (4, 6, 9):
             bottleneck, point = card.best_bottleneck(size, level)
             assert 3 <= bottleneck <= level
             assert point.bottleneck == bottleneck
             assert point.step > 0
-    coarse, _ = card.best_bottleneck(1000, 8)
-    fine, _ = card.best_bottleneck(100000, 8)
+    coarse, _ = card.best_bottleneck(1000, 9)
+    fine, _ = card.best_bottleneck(100000, 9)
     assert coarse <= fine

@@ -77,15 +77,16 @@ def test_input_is_not_touched() -> None:
     np.testing.assert_array_equal(values, FIELDS[:1])
 
 
-@pytest.mark.parametrize(("degrees", "finest", "size"), [(5.0, 4, SIZE), (2.5, 5, 5000)])
+@pytest.mark.parametrize(("degrees", "finest", "size"), [(5.0, 5, SIZE), (2.5, 6, 5000)])
 def test_coarser_levels_are_block_means_and_need_only_a_prefix(
     degrees: float, finest: int, size: int
 ) -> None:
     own = coding_in(series(1, degrees), size)
-    assert own.level == own.bottleneck == finest
+    assert own.level == finest
+    assert own.bottleneck > 3
     (payload,) = encode_fields(waves(1, degrees), own, "cpu").payloads
     whole = decode_cells([payload], own, finest, "cpu")
-    for level in range(3, finest):
+    for level in range(3, own.bottleneck):
         prefix = payload[: prefix_size(payload, level)]
         assert len(prefix) < len(payload)
         coarse = decode_cells([prefix], own, level, "cpu")
@@ -94,14 +95,14 @@ def test_coarser_levels_are_block_means_and_need_only_a_prefix(
 
 
 def test_finer_than_the_source_is_predicted_and_keeps_the_means() -> None:
-    finer = decode_cells(encoded().payloads[:1], coding(), 5, "cpu")
-    own = decode_cells(encoded().payloads[:1], coding(), 4, "cpu")
-    assert finer.shape == (1, 12 * 4**5)
+    finer = decode_cells(encoded().payloads[:1], coding(), 6, "cpu")
+    own = decode_cells(encoded().payloads[:1], coding(), 5, "cpu")
+    assert finer.shape == (1, 12 * 4**6)
     assert np.isfinite(finer).all()
     np.testing.assert_allclose(finer.reshape(1, -1, 4).mean(-1), own, atol=2e-3)
 
 
-@pytest.mark.parametrize("level", [-1, 2, 9, 29])
+@pytest.mark.parametrize("level", [-1, 2, 10, 29])
 def test_levels_that_the_model_does_not_give(level: int) -> None:
     with pytest.raises(LevelError, match="3"):
         decode_cells(encoded().payloads[:1], coding(), level, "cpu")
@@ -139,7 +140,7 @@ def test_an_error_asked_for(rmse: float, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_error_asked_for_on_cells() -> None:
-    cells = smooth_cells(4)
+    cells = smooth_cells(5)
     made = encode_cells(cells, by_error(0.1), "cpu")
     rmse = float(np.sqrt(np.mean((made.decoded - cells) ** 2.0)))
     assert 0.85 * 0.1 <= rmse <= 0.1
@@ -214,9 +215,11 @@ def test_a_chunk_that_ends_within_a_payload_is_refused() -> None:
 def test_coding_of_a_variable() -> None:
     (spec,) = find_fields(series(1), ["t2m"])
     made = coding_for(spec, SIZE, model=MODEL, remap="idw")
-    assert (made.level, made.size, made.remap) == (4, SIZE, "idw")
+    assert (made.level, made.size, made.remap) == (5, SIZE, "idw")
     assert made.variable in ("", "air_temperature")
     assert Coding.from_dict(made.to_dict()) == made
-    for level in (3, 9):
+    assert made.level == spec.grid.natural_level + 1  # the remap would lose more at its own
+    assert coding_for(spec, SIZE, model=MODEL, level=4).level == 4
+    for level in (3, 10):
         with pytest.raises(LevelError, match="level"):
             coding_for(spec, SIZE, model=MODEL, level=level)

@@ -21,7 +21,7 @@ def random_tables(seed: int) -> Tables:
     share = rng.dirichlet(np.full(2 * LARGEST + 1, 0.3), BINS)
     tables = 1 + np.floor(share * (TOTAL - 2 * LARGEST - 1)).astype(np.int64)
     tables[:, LARGEST] += TOTAL - tables.sum(-1)
-    return tables.astype(np.uint16)
+    return tables.astype(np.uint32)
 
 
 @st.composite

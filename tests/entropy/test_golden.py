@@ -85,7 +85,7 @@ def model() -> EntropyModel:
     land = (drawn(cells, 31) % 256).astype(np.uint8)
     known = known_features(orography, land)
     return EntropyModel(
-        tables.astype(np.uint16), ActivityNetwork(tuple(weights), tuple(biases)), known
+        tables.astype(np.uint32), ActivityNetwork(tuple(weights), tuple(biases)), known
     )
 
 

@@ -88,7 +88,7 @@ def test_each_field_has_shares_of_its_own() -> None:
 def test_a_place_is_told_what_lies_around_it() -> None:
     """Features of a parent come from a square around it, not from one beside it."""
     built = stage(blocks=2)
-    padded = fields(built, 1)
+    padded = fields(built, 1, 9)
     changed = padded.clone()
     centre = padded.shape[-1] // 2
     changed[..., centre, centre] += 5

@@ -15,7 +15,7 @@ from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.stages.wire import pack, prefix_size, unpack
-from tests.tiny import Floats, assert_same, coder, fitted_entropy, smooth_cells
+from tests.tiny import Floats, assert_same, coder, fitted_entropy, smooth_cells, step_of
 
 LEVEL = 5
 MODEL = fitted_entropy()
@@ -24,12 +24,11 @@ CHOOSY = coder(LEVEL, entropy=MODEL)
 
 
 def encoded(
-    cells: Floats, bottleneck: int, step: float = 0.5, used: Coder = CODER
+    cells: Floats, bottleneck: int, step: float = 0.25, used: Coder = CODER
 ) -> tuple[list[CompressedField], Floats]:
-    count = len(cells)
-    return used.encode(
-        cells, scaling=[Scaling(0, 1)] * count, bottleneck=bottleneck, steps=[step] * count
-    )
+    """Compressed fields, ``step`` being that of level 5, and what they decode to."""
+    scaling, steps = [Scaling(0, 1)] * len(cells), [step_of(step, LEVEL)] * len(cells)
+    return used.encode(cells, scaling=scaling, bottleneck=bottleneck, steps=steps)
 
 
 def block_mean(cells: Floats, level: int) -> Floats:
@@ -48,7 +47,7 @@ def test_decoding_conserves_scales(level: int, bottleneck: int) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32), bottleneck=st.integers(3, 5), log2_step=st.floats(-6, 4))
+@given(seed=st.integers(0, 2**32), bottleneck=st.integers(3, 5), log2_step=st.floats(-7, 3))
 def test_decode_gives_what_encode_told(seed: int, bottleneck: int, log2_step: float) -> None:
     cells = smooth_cells(LEVEL, 2, seed)
     kept = cells.copy()
@@ -93,7 +92,7 @@ def test_integers_are_the_same_wherever_they_are_decoded(
 ) -> None:
     cells = smooth_cells(LEVEL, batch, seed=3)
     with threads(count), torch.autocast("cpu", torch.bfloat16, enabled=half):
-        fields, _ = encoded(cells, 5, 0.25, CHOOSY)
+        fields, _ = encoded(cells, 5, 0.125, CHOOSY)
         payloads = [pack(field, MODEL) for field in fields]
         decoded = [unpack(payload, MODEL) for payload in payloads]
     for payload, field, same in zip(payloads, fields, decoded, strict=True):
@@ -112,7 +111,7 @@ def test_integers_are_the_same_wherever_they_are_decoded(
 
 def test_another_precision_decodes_to_nearly_the_same_values() -> None:
     """Only the values differ, by what the rounding of the network's guesses does."""
-    fields, told = encoded(smooth_cells(LEVEL, 2), 5, 0.25, CHOOSY)
+    fields, told = encoded(smooth_cells(LEVEL, 2), 5, 0.125, CHOOSY)
     with torch.autocast("cpu", torch.bfloat16):
         half = CHOOSY.decode(fields, LEVEL, bottleneck=5)
     np.testing.assert_allclose(half, told, atol=0.1)
@@ -122,12 +121,13 @@ def test_another_precision_decodes_to_nearly_the_same_values() -> None:
 def test_choosing_by_worth_stays_within_a_step() -> None:
     """Other symbols than by the simple rule, but none farther from the field than a step."""
     cells = smooth_cells(LEVEL)
-    (plain,), _ = encoded(cells, 5, 0.25)
-    (chosen,), told = encoded(cells, 5, 0.25, CHOOSY)
+    (plain,), _ = encoded(cells, 5, 0.125)
+    (chosen,), told = encoded(cells, 5, 0.125, CHOOSY)
     assert plain.codes == ()
     np.testing.assert_array_equal(plain.base, chosen.base)
     assert not np.array_equal(plain.residuals[0], chosen.residuals[0])
-    assert float(np.abs(told - cells).max()) < 3 * 1.01 * 0.25
+    # Of the level and, half as much each, of those before it.
+    assert float(np.abs(told - cells).max()) < 2 * 3 * 1.01 * 0.125
 
 
 # Fields that follow each other in time
@@ -140,13 +140,13 @@ def successive() -> Floats:
 
 
 def followed(
-    used: Coder, cells: Floats, bottleneck: int, step: float = 0.25
+    used: Coder, cells: Floats, bottleneck: int, step: float = 0.125
 ) -> tuple[list[CompressedField], list[Floats]]:
     """Fields coded one after the other, and what each decodes to."""
-    trail, fields, told = None, [], []
+    trail, fields, told, steps = None, [], [], [step_of(step, LEVEL)]
     for one in cells:
         (field,), decoded = used.encode(
-            one[None], scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step], after=trail
+            one[None], scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=steps, after=trail
         )
         trail = used.trail(field, trail)
         fields.append(field)
@@ -183,14 +183,14 @@ def test_coarse_trails_serve_coarse_followers() -> None:
 def test_followers_take_fewer_bytes() -> None:
     cells = successive()
     fields, told = followed(CHOOSY, cells, 5)
-    (alone,), _ = encoded(cells[1:], 5, 0.25, CHOOSY)
+    (alone,), _ = encoded(cells[1:], 5, 0.125, CHOOSY)
     assert len(pack(fields[1], MODEL)) < 0.9 * len(pack(alone, MODEL))
-    assert float(np.abs(told[1] - cells[1]).max()) < 3 * 1.01 * 0.25
+    assert float(np.abs(told[1] - cells[1]).max()) < 2 * 3 * 1.01 * 0.125
 
 
 def test_a_batch_is_its_fields_one_by_one() -> None:
     cells = smooth_cells(LEVEL, 3)
-    steps = [0.25, 1.0, 4.0]
+    steps = [step_of(step, LEVEL) for step in (0.125, 0.5, 2.0)]
     scaling = [Scaling(k, 1 + k) for k in range(3)]
     fields, told = CODER.encode(cells, scaling=scaling, bottleneck=4, steps=steps)
     decoded = CODER.decode(fields, LEVEL, bottleneck=4)
@@ -209,26 +209,27 @@ def test_a_batch_is_its_fields_one_by_one() -> None:
 @pytest.mark.parametrize("bottleneck", [3, 4, 5])
 def test_base_cells_keep_their_means(bottleneck: int) -> None:
     cells = smooth_cells(LEVEL)
-    step = 0.5
+    step = 0.25
     _, told = encoded(cells, bottleneck, step)
-    base_step = step * 2.0 ** (BASE_LEVEL - LEVEL)
+    base_step = step * 2.0 ** (BASE_LEVEL + 1 - LEVEL)
     gap = np.abs(block_mean(told, BASE_LEVEL) - block_mean(cells, BASE_LEVEL)).max()
     assert gap <= base_step / 2 + 1e-4
 
 
 def test_finer_steps_come_nearer() -> None:
     cells = smooth_cells(LEVEL)
-    errors = [float(np.abs(encoded(cells, 5, step)[1] - cells).max()) for step in (4, 1, 0.25)]
+    errors = [float(np.abs(encoded(cells, 5, step)[1] - cells).max()) for step in (2, 0.5, 0.125)]
     assert errors[0] > errors[1] > errors[2]
-    # Each of three components strays by the dead zone of its level's step at most.
-    assert errors[2] < 3 * 0.62 * 0.25
+    # Each of three components strays by the dead zone of its level's step at most, and those of
+    # the levels before by half as much each.
+    assert errors[2] < 2 * 3 * 0.62 * 0.125
 
 
 def test_a_trial_may_stop_at_the_bottleneck() -> None:
     cells = smooth_cells(LEVEL)
     (whole,), told = encoded(cells, 4)
     (tried,), coarse = CODER.encode(
-        cells, scaling=[Scaling(0, 1)], bottleneck=4, steps=[0.5], level=4
+        cells, scaling=[Scaling(0, 1)], bottleneck=4, steps=[step_of(0.25)], level=4
     )
     assert_same(tried, whole)
     np.testing.assert_allclose(coarse, block_mean(told, 4), atol=2e-5)

@@ -65,7 +65,7 @@ def test_tables_are_whole_and_leave_nothing_out(seed: int, log2_size: float, par
     counts *= rng.random(TABLE_SHAPE) < part
     tables = tables_from_counts(counts)
     assert tables.shape == TABLE_SHAPE
-    assert tables.dtype == np.uint16
+    assert tables.dtype == np.uint32
     assert (tables.sum(-1, dtype=np.int64) == TOTAL).all()
     assert tables.min() >= 1
 
@@ -137,7 +137,7 @@ def test_the_learner_is_whole_within_what_files_may_hold() -> None:
     assert max(int(np.abs(bias.astype(int)).max()) for bias in network.biases) <= (
         ActivityNetwork.MOST_BIAS
     )
-    arrays = to_arrays(EntropyModel(flat_tables().astype(np.uint16), network, {}))
+    arrays = to_arrays(EntropyModel(flat_tables().astype(np.uint32), network, {}))
     read = from_arrays(arrays, *static_fields(4))
     np.testing.assert_array_equal(read.network.weights[0], network.weights[0])
 

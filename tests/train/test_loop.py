@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from hpcodec.train.fields import TrainingFields
+from hpcodec.networks.field_space import Setting
+from hpcodec.train.config import TrainConfig
+from hpcodec.train.fields import Batch, TrainingFields
 from hpcodec.train.loop import Run, measure_spread
+from hpcodec.train.losses import Losses
 from hpcodec.train.run import open_run
+from hpcodec.train.step import Backward
 from tests.tiny import network
 from tests.train.conftest import Lab
 
@@ -68,7 +72,9 @@ def test_best_weights_are_kept(finished: tuple[Path, list[float]]) -> None:
 
 
 def test_training_lowers_the_loss(lab: Lab, tmp_path: Path) -> None:
-    config = replace(lab.config, steps=40, rate=2e-2, validate_every=40, bottlenecks=(3,), batch=8)
+    config = replace(
+        lab.config, steps=40, rate=2e-2, validate_every=40, levels=(4,), bottlenecks=(3,)
+    )
     run = open_run(config, lab.prepared, lab.statics, tmp_path)
     losses = [float(report.loss) for report in run]
     assert np.mean(losses[-8:]) < np.mean(losses[:8]) - 0.05
@@ -86,10 +92,80 @@ def test_other_seeds_give_other_runs(lab: Lab, tmp_path: Path) -> None:
 def test_spread_is_measured_where_there_are_fields(lab: Lab, tmp_path: Path) -> None:
     fields = lab.open(tmp_path).fields
     assert isinstance(fields, TrainingFields)
-    built = network(5)
+    built = network(6)
     measure_spread(built, fields)
     assert 0 < float(built.spread[0]) < 10
-    assert float(built.spread[1]) == 1  # no field reaches level 5
+    assert 0 < float(built.spread[1]) < float(built.spread[0])
+    assert float(built.spread[2]) == 1  # no field reaches level 6
+
+
+# What the encoder is shown
+
+Shown = list[tuple[Setting, int]]
+
+
+class Batches(TrainingFields):
+    """Batches of one kind, with nothing in them."""
+
+    def __init__(self, level: int, faces: int) -> None:
+        self.level, self.faces = level, faces
+
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        field = torch.zeros(count, self.faces, 1, 1)
+        return Batch(self.level, field, field[:, None], torch.zeros(count, dtype=torch.int64))
+
+
+class Watched(Backward):
+    """Notes what each batch would have been trained with."""
+
+    def __init__(self) -> None:
+        self.shown: Shown = []
+
+    def __call__(self, batch: Batch, setting: Setting, given: int) -> Losses:
+        self.shown.append((setting, given))
+        return Losses(*torch.zeros(3))
+
+
+def shown(config: TrainConfig, folder: Path, level: int, faces: int) -> Shown:
+    """What a run of a network whose level 6 is thin shows its encoder, in 120 batches."""
+    config = replace(config, steps=121, validate_every=999, bottlenecks=(3, 4, 5, 6))
+    run = Run(config, network(6), Batches(level, faces), [], {}, folder)
+    run.backward = watched = Watched()
+    stopped(run, 120)
+    return watched.shown
+
+
+@pytest.mark.parametrize(("level", "faces"), [(4, 12), (5, 12), (6, 12), (4, 1), (5, 1), (6, 1)])
+def test_what_the_encoder_is_shown(lab: Lab, tmp_path: Path, level: int, faces: int) -> None:
+    seen: dict[int, set[int]] = {}
+    for setting, given in shown(lab.config, tmp_path, level, faces):
+        seen.setdefault(setting.bottleneck, set()).add(given)
+    for bottleneck, levels in seen.items():
+        # Whole spheres are decoded from the base up, faces from two levels below their own.
+        within = faces == 12 or bottleneck >= level - 1
+        if level > 5 or not within:
+            assert levels == {bottleneck}  # no encoder
+        else:
+            assert levels == {max(level - 1, bottleneck), level}
+    assert set(seen) == set(range(3, level + 1))
+
+
+def test_every_field_of_a_batch_has_a_step_of_its_own(lab: Lab, tmp_path: Path) -> None:
+    config = replace(lab.config, batch=5, log2_step=(-1.0, 2.0))
+    steps = torch.stack([setting.step for setting, _ in shown(config, tmp_path, 5, 12)])
+    assert steps.shape == (120, 5)
+    assert len(set(steps.flatten().tolist())) == 600
+    assert 0.5 <= float(steps.min()) < 0.6
+    assert 3.5 < float(steps.max()) <= 4
+
+
+@pytest.mark.parametrize("levels", [(4,), (5,)])
+def test_a_run_draws_the_levels_of_its_configuration(
+    lab: Lab, tmp_path: Path, levels: tuple[int, ...]
+) -> None:
+    config = replace(lab.config, levels=levels)
+    run = open_run(config, lab.prepared, lab.statics, tmp_path)
+    assert run.fields.draw(np.random.default_rng(0), 1).level == levels[0]
 
 
 def test_restarts_lower_the_rate_and_warm_up_again(lab: Lab, tmp_path: Path) -> None:

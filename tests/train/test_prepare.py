@@ -11,7 +11,7 @@ from hpcodec.errors import MissingValueError, UsageError
 from hpcodec.networks.sphere import to_nested
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.stages.healpix import remap_for
-from hpcodec.train.fields import UNIT, cells_from_faces, read_index
+from hpcodec.train.fields import cells_from_faces, read_index
 from hpcodec.train.prepare import prepare
 from tests.train.conftest import Lab
 
@@ -26,7 +26,10 @@ def test_index(lab: Lab) -> None:
         ("train/ts.nc", "ts", 1),
         ("val/tas.nc", "tas", 0),
     ]
-    assert {field.level for field in fields} == {4}
+    with open_source(str(lab.data / "val/tas.nc")) as source:
+        (spec,) = find_fields(source)
+    # One finer than the grid's own, as fields are compressed.
+    assert {field.level for field in fields} == {spec.grid.natural_level + 1} == {5}
     assert {field.units for field in fields} == {"K"}
     assert len({field.array for field in fields}) == len(fields)
 
@@ -34,16 +37,43 @@ def test_index(lab: Lab) -> None:
 def test_faces_are_the_remapped_fields(lab: Lab) -> None:
     item = read_index(lab.prepared)[1]
     faces = np.load(lab.prepared / item.array)
-    assert faces.shape == (12, 16, 16)
+    assert faces.shape == (12, 32, 32)
     assert faces.dtype == np.int16
-    cells = to_nested(torch.from_numpy(cells_from_faces(faces))).numpy()
+    cells = to_nested(torch.from_numpy(cells_from_faces(faces, item.unit))).numpy()
     with open_source(str(lab.data / item.file)) as source:
         (spec,) = find_fields(source)
         (values,) = read_steps(source, spec, item.step, item.step + 1)
     wanted = remap_for(spec.grid, item.level).to_healpix(values)
     np.testing.assert_allclose(
-        cells * item.scale + item.offset, wanted, atol=0.51 * UNIT * item.scale
+        cells * item.scale + item.offset, wanted, atol=0.51 * item.unit * item.scale
     )
+
+
+def test_units_take_all_of_what_16_bits_hold(lab: Lab) -> None:
+    """Each field its own: however far its values reach, none is cut off."""
+    fields = read_index(lab.prepared)
+    for item in fields:
+        assert np.abs(np.load(lab.prepared / item.array).astype(int)).max() == 32767
+    assert len({item.unit for item in fields}) == len(fields)
+
+
+def test_a_field_of_one_value(lab: Lab, tmp_path: Path) -> None:
+    with xr.open_dataset(lab.data / "val/tas.nc") as source:
+        flat = source.load()
+    flat["tas"][:] = 280.0
+    flat.to_netcdf(tmp_path / "flat.nc")
+    (item,) = prepare(tmp_path, ("flat.nc",), tmp_path / "prepared")
+    cells = cells_from_faces(np.load(tmp_path / "prepared" / item.array), item.unit)
+    np.testing.assert_allclose(cells * item.scale + item.offset, 280, rtol=1e-6)
+
+
+def test_no_field_is_prepared_finer_than_models_go(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpcodec.train.prepare.FINEST_LEVEL", 4)
+    (item,) = prepare(lab.data, ("val/*.nc",), tmp_path)
+    assert item.level == 4
+    assert np.load(tmp_path / item.array).shape == (12, 16, 16)
 
 
 def test_preparing_again_gives_the_same(lab: Lab, tmp_path: Path) -> None:

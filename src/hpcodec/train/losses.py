@@ -18,6 +18,10 @@ from hpcodec.networks.scales import merge, split
 
 __all__ = ["Losses", "autoencode"]
 
+# Below so many nats for each number, and so small a part of the squared step, less is no gain:
+# other levels then have the bytes and the error.
+_FEW, _CLOSE = 0.02, 0.01
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -26,9 +30,10 @@ class Losses:
     Parameters
     ----------
     rate : Tensor
-        Logarithm of the information in the surprises of the coded levels, mean over levels.
+        Logarithm of the information in the surprises of the coded levels, mean over levels and
+        fields: so a smooth field counts as much as a rough one.
     error : Tensor
-        Logarithm of the RMSE of every level, mean over levels.
+        Logarithm of the RMSE of every level, mean over levels and fields.
     total : Tensor
         Logarithm of the RMSE of the decoded field.
     """
@@ -92,7 +97,6 @@ def autoencode(
     for level in levels:
         parent = decoded if chained else decoded.detach()
         step = setting.step_at(level)[:, 0]
-        coarseness = step.flatten() / network.spread[level - network.levels.start]
         surprises: list[Tensor] = []
         code = None
         if level <= setting.bottleneck:
@@ -101,8 +105,8 @@ def autoencode(
         missed = (split(truth[level])[1] - residual).square().flatten(1).mean(1)
         if surprises:
             nats = information(torch.stack(surprises, 1), step[:, None]).flatten(1).mean(1)
-            rates.append(torch.log((nats / torch.log1p(coarseness**-1.35)).mean()))
-            errors.append(0.5 * torch.log((missed * (1 + coarseness**-1.2)).mean()))
+            rates.append(torch.log(nats + _FEW).mean())
+            errors.append(0.5 * torch.log(missed + _CLOSE * step.flatten().square()).mean())
         else:
             errors.append(0.5 * torch.log(missed + _floor(network, level)).mean())
         decoded = merge(parent, residual)

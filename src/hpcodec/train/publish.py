@@ -162,11 +162,12 @@ def _shifts(
     variables: int,
 ) -> list[float]:
     """Of every variable the median of how far its steps are from those of ``points``."""
-    fine = sorted((p for p in points if p.bottleneck == FINEST_LEVEL), key=lambda p: p.size)
+    finest = max(point.bottleneck for point in points)
+    fine = sorted((p for p in points if p.bottleneck == finest), key=lambda p: p.size)
     sizes, octaves = np.log2([(p.size, p.step) for p in fine]).T
     found: list[list[float]] = [[] for _ in range(variables)]
     for variable, field in coded:
-        if field.bottleneck == FINEST_LEVEL:
+        if field.bottleneck == finest:
             expected = np.interp(np.log2(len(pack(field, entropy))), sizes, octaves)
             found[variable].append(float(np.log2(field.step) - expected))
     return [round(float(np.median(own)), 2) if own else 0.0 for own in found]

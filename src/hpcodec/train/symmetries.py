@@ -1,7 +1,7 @@
 """The symmetries of the sphere's faces: what training may turn without changing what is true.
 
-A face has the eight of a square. The sphere of twelve faces has eight that keep the poles' axis:
-quarter turns, and its mirror images east-west and north-south.
+A face has the eight of a square. The sphere of twelve faces has sixteen, which keep the poles' axis:
+four quarter turns, each plain or mirrored east-west, north-south, or both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def turned_faces(stack: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def turned_spheres(stack: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each of the spheres ``(n, channels, 12, side, side)`` by one of eight symmetries."""
+    """Each of the spheres ``(n, channels, 12, side, side)`` by one of its sixteen symmetries."""
     spheres = []
     for sphere in stack:
         # A quarter turn moves each face to the next of its row.
