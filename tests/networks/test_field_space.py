@@ -153,7 +153,10 @@ def test_every_input_matters(level: int) -> None:
 def test_the_step_of_a_level_that_is_not_coded_says_little() -> None:
     """It scales the last correction alone, of which nothing is left where the step is large."""
     built, parent, known = awake(LEVEL), noise(1, 12, 16, 16), batch_of(STATICS, 1)
-    uncoded = [built.residual(5, parent, known, setting(step=step_of(s), bottleneck=4)) for s in (2.0, 32.0)]
+    uncoded = [
+        built.residual(5, parent, known, setting(step=step_of(s), bottleneck=4))
+        for s in (2.0, 32.0)
+    ]
     torch.testing.assert_close(*uncoded)
 
 

@@ -150,7 +150,7 @@ def test_a_field_that_follows_itself_has_little_to_tell() -> None:
     assert third < alone / 20
     assert all(share > 0.9 * CARRY_ALL for field, _ in links[1:] for share in field.carry)
     errors = np.sqrt(((told - cells) ** 2).mean(-1))
-    assert errors[1] <= 1.05 * errors[0]
+    assert errors[1] <= 1.1 * errors[0]
 
 
 def test_a_field_that_changes_little_has_less_to_tell_than_on_its_own() -> None:

@@ -103,7 +103,9 @@ def test_what_is_coarser_than_given_parents_does_not_matter() -> None:
     built = awake(LEVEL).train()
     arguments = (built, FIELD, FACES, setting(2, bottleneck=5), pad_isolated)
     torch.autograd.backward(autoencode(*arguments, levels=range(5, 6), given=5).loss)
-    learned = {name.rpartition(".")[0] for name, p in built.named_parameters() if p.grad is not None}
+    learned = {
+        name.rpartition(".")[0] for name, p in built.named_parameters() if p.grad is not None
+    }
     assert any(name.startswith("details.1.") for name in learned)
     assert not any(name.startswith(("details.0.", "decompress.", "compress.")) for name in learned)
 

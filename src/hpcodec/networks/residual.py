@@ -26,7 +26,7 @@ _REACH = 3  # parents on each side that a linear guess sees
 
 _PART = 2**14  # cells that a CPU works on at a time: measured, a face of the finest level
 
-_KERNELS = 4  # linear guesses, mixed by what the field is: smooth fields want others than rough ones
+_KERNELS = 4  # linear guesses, mixed: smooth fields want others than rough ones
 
 _LARGEST = 8.0  # symbols beyond say no more about what comes next
 

@@ -141,7 +141,7 @@ class TrainingFields:
             raise UsageError(f"expected fields of level {min(levels)} or finer; got none.")
 
     def draw(self, rng: np.random.Generator, count: int) -> Batch:
-        """A batch that takes about as long as ``count`` level-8 faces; all chance comes from ``rng``."""
+        """A batch that takes about as long as ``count`` level-8 faces; all chance is in ``rng``."""
         level = int(rng.choice(self._levels))
         if level <= _SPHERES:
             faces = np.arange(12)[None]
@@ -169,9 +169,7 @@ class TrainingFields:
         stack = (turned_spheres if level <= _SPHERES else turned_faces)(stack, rng)
         # Any variable must also do without its embedding.
         variable = np.where(rng.random(count) < 0.3, 0, self._variables[chosen])
-        return Batch(
-            level, stack[:, 0], stack[:, 1:], torch.from_numpy(variable).to(self._device)
-        )
+        return Batch(level, stack[:, 0], stack[:, 1:], torch.from_numpy(variable).to(self._device))
 
     def _partner(self, rng: np.random.Generator, level: int, chosen: int) -> int:
         at = self._at[level]
@@ -183,9 +181,7 @@ class TrainingFields:
 class _Faces:
     """Faces ``(12, side, side)`` of many fields: mapped from disk, or held on a device."""
 
-    def __init__(
-        self, folder: Path, fields: Sequence[PreparedField], device: torch.device
-    ) -> None:
+    def __init__(self, folder: Path, fields: Sequence[PreparedField], device: torch.device) -> None:
         self._stored = [
             np.load(folder / item.array, mmap_mode="r", allow_pickle=False) for item in fields
         ]

@@ -11,7 +11,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Pad, Setting
 from hpcodec.networks.rate import dequantise, information, quantise
 from hpcodec.networks.scales import merge, split

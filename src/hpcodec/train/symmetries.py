@@ -1,7 +1,7 @@
 """The symmetries of the sphere's faces: what training may turn without changing what is true.
 
-A face has the eight of a square. The sphere of twelve faces has sixteen, which keep the poles' axis:
-four quarter turns, each plain or mirrored east-west, north-south, or both.
+A face has the eight of a square. The sphere of twelve faces has sixteen, which keep the poles'
+axis: four quarter turns, each plain or mirrored east-west, north-south, or both.
 """
 
 from __future__ import annotations
