@@ -52,12 +52,13 @@ from tests.tiny import (
     network,
     smooth_cells,
     statics,
+    step_of,
     write_statics,
 )
 
 Floats = npt.NDArray[np.float32]
 
-MODEL = "following"
+MODEL, FINER = "following", "following-finer"
 SHAPE = (37, 72)
 EVERY, TIMES, LEVELS = 3, 7, 2
 LEVEL = 5
@@ -67,24 +68,29 @@ LEVEL = 5
 
 @pytest.fixture(autouse=True, scope="module")
 def _model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A model that guesses nothing, but codes what is small in few bytes, on the search path."""
+    """Models that guess nothing, but code what is small in few bytes, on the search path.
+
+    They go no finer than the grids do: what no grid point tells would only cost them.
+    """
     folder = tmp_path_factory.mktemp("models")
-    write_model(folder / MODEL, write_statics(folder / "statics.safetensors"))
+    shared = write_statics(folder / "statics.safetensors")
+    for name, level in ((MODEL, LEVEL - 1), (FINER, LEVEL)):
+        write_model(folder / name, shared, level)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPCODEC_MODELS", str(folder))
         yield
 
 
-def write_model(folder: Path, shared: Path) -> None:
+def write_model(folder: Path, shared: Path, level: int) -> None:
     folder.mkdir()
-    built, entropy = network(LEVEL).requires_grad_(False), fitted_entropy()
+    built, entropy = network(level).requires_grad_(False), fitted_entropy()
     arrays = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
     save_file(built.state_dict() | arrays, folder / WEIGHTS)
     card = {
-        "name": MODEL,
+        "name": folder.name,
         "description": "A model for tests.",
         "architecture": asdict(built.architecture),
-        "operating_points": points(Coder(built, statics(LEVEL), entropy)),
+        "operating_points": points(Coder(built, statics(level), entropy), level),
         "weights": file_digest(folder / WEIGHTS),
         "statics": file_digest(shared),
         "training": {"steps": 1},
@@ -92,11 +98,11 @@ def write_model(folder: Path, shared: Path) -> None:
     (folder / CARD).write_text(json.dumps(card), "utf-8")
 
 
-def points(coder: Coder) -> list[dict[str, float]]:
+def points(coder: Coder, level: int) -> list[dict[str, float]]:
     """What the model does at some steps, on a field that is none of those below."""
-    cells, found = smooth_cells(LEVEL), []
-    for bottleneck in range(3, LEVEL + 1):
-        for step in (0.5, 2.0, 8.0, 32.0, 128.0):  # of level 9: 16 times those of level 5
+    cells, found = smooth_cells(level), []
+    for bottleneck in range(3, level + 1):
+        for step in (step_of(2.0**octave, level) for octave in (-5, -3, -1, 1, 3)):
             (field,), told = coder.encode(
                 cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step]
             )
@@ -175,7 +181,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def fine(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Four times in chunks of three, on a finer grid."""
     values = slow(4, 1, 2.5)
-    return make(tmp_path_factory.mktemp("fine") / "a", values, 2.5, bottleneck=LEVEL)
+    return make(tmp_path_factory.mktemp("fine") / "a", values, 2.5, model=FINER, bottleneck=LEVEL)
 
 
 @pytest.fixture

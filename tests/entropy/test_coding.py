@@ -50,6 +50,19 @@ def test_finer_level_round_trip(
     np.testing.assert_array_equal(decode_level(make(), code, base, [parents], STEP), values)
 
 
+def test_a_level_of_zeros_has_no_code() -> None:
+    parents = np.ones((3, 768), np.int32)
+    for coarser, count in (([], 768), ([parents], 3072)):
+        zeros = np.zeros((3, count), np.int32)
+        code = encode_level(flat_entropy(), zeros, ZERO, coarser, STEP)
+        assert code == b""
+        decoded = decode_level(flat_entropy(), code, ZERO, coarser, STEP)
+        np.testing.assert_array_equal(decoded, zeros)
+        assert decoded.dtype == np.int32
+        zeros[2, -1] = 1  # one that is not is enough
+        assert encode_level(flat_entropy(), zeros, ZERO, coarser, STEP)
+
+
 @pytest.mark.parametrize("make", [flat_entropy, fitted_entropy])
 @pytest.mark.parametrize(("level", "size"), [(6, 100), (7, 20), (8, 1.5)])
 def test_the_finest_levels_round_trip(level: int, size: float, make: Make) -> None:

@@ -65,7 +65,7 @@ def test_linear_guesses_are_convolutions_of_the_first_field_in_its_place(blocks:
     padded, condition = fields(built), noise(2, CONDITION)
     features = built.trunk(padded, None, condition)
     shares = nn.functional.linear(condition, built.share.weight, built.share.bias)
-    kernels = built.linear.weight.unflatten(0, (shares.shape[1], COMPONENTS))
+    kernels = torch.unflatten(built.linear.weight, 0, (shares.shape[1], COMPONENTS))
     reach = kernels.shape[-1] // 2
     inset = slice(built.halo - reach, reach - built.halo or None)
     for component in range(COMPONENTS):
