@@ -49,8 +49,8 @@ def series(path: str) -> tuple[str, str, int, npt.NDArray[np.float32]]:
         return (
             str(name),
             standard,
-            grid.natural_level,
-            remap_for(grid, grid.natural_level).to_healpix(values),
+            grid.natural_level + 1,
+            remap_for(grid, grid.natural_level + 1).to_healpix(values),
         )
     level = 8
     polar, azimuth = healpy.pix2ang(2**level, np.arange(cell_count(level)), nest=True)

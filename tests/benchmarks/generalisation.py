@@ -23,8 +23,8 @@ from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import measure_scaling, normalise
 from hpcodec.stages.wire import pack
 
-STEPS = (0.5, 1.4, 4.0)
-LEVEL, MOST = 8, 24
+STEPS = (0.25, 0.7, 2.0)
+LEVEL, MOST = 9, 24
 
 
 def figures(model: Model, path: Path) -> list[float] | None:
@@ -35,7 +35,7 @@ def figures(model: Model, path: Path) -> list[float] | None:
         values = read_steps(source, spec, 0, 1)
     except HpcodecError:
         return None
-    if spec.grid.natural_level < LEVEL or not np.isfinite(values).all():
+    if spec.grid.natural_level + 1 < LEVEL or not np.isfinite(values).all():
         return None
     cells = remap_for(spec.grid, LEVEL).to_healpix(values)
     normal = normalise(cells, [measure_scaling(cells[0])])

@@ -60,7 +60,7 @@ def jpeg2000_terrain(case: Case) -> Codec:
 def _statics(case: Case) -> list[Doubles]:
     """Orography in metres and land in fractions on the case's grid, from our weights."""
     grid = case.spec.grid
-    level = min(grid.natural_level, FINEST_LEVEL)
+    level = min(grid.natural_level + 1, FINEST_LEVEL)
     fields = []
     with safe_open(statics_of(find_models()[choose_model(case.spec)]), "numpy") as file:
         for name in ("orography", "land"):
