@@ -77,10 +77,10 @@ def test_not_an_object(data: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "bottleneck"), [(9, 4), (4, 5), (4, 2), (2, 2), (8, 9), (-1, -1)]
+    ("level", "bottleneck"), [(10, 4), (4, 5), (4, 2), (2, 2), (9, 10), (-1, -1)]
 )
 def test_impossible_levels(level: int, bottleneck: int) -> None:
-    with pytest.raises(FormatError, match="levels 3 <= bottleneck <= level <= 8"):
+    with pytest.raises(FormatError, match="levels 3 <= bottleneck <= level <= 9"):
         Coding.from_dict(CODING.to_dict() | {"level": level, "bottleneck": bottleneck})
 
 

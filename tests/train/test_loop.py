@@ -179,3 +179,16 @@ def test_restarts_lower_the_rate_and_warm_up_again(lab: Lab, tmp_path: Path) -> 
     assert max(rates[2000:]) == pytest.approx(0.5, abs=0.1)
     assert rates[1999] < 0.02
     assert rates[2000] < rates[2199]
+
+
+def test_linear_guesses_learn_at_a_tenth_of_the_rate(lab: Lab, tmp_path: Path) -> None:
+    """And every parameter learns."""
+    run = lab.open(tmp_path)
+    stopped(run, 1)
+    rates = {id(p): group["lr"] for group in run.optimiser.param_groups for p in group["params"]}
+    names = dict(run.network.named_parameters())
+    assert set(rates) == {id(parameter) for parameter in names.values()}
+    linear = {rates[id(parameter)] for name, parameter in names.items() if ".linear." in name}
+    others = {rates[id(parameter)] for name, parameter in names.items() if ".linear." not in name}
+    assert len(others) == 1
+    assert linear == {pytest.approx(others.pop() / 10)}
