@@ -225,7 +225,7 @@ def test_a_coarser_level_and_bottleneck(single_source: str, tmp_path: Path) -> N
     options = Options(ratio=4, model=MODEL, device="cpu", level=5, bottleneck=4)
     (report,), _ = compress(single_source, f"{tmp_path / 'a.zarr'}/", options)
     assert (report.level, report.bottleneck) == (5, 4)
-    assert report.numbers == 16
+    assert report.numbers == 4
 
 
 def test_sources_that_are_refused(tmp_path: Path, series_store: str) -> None:

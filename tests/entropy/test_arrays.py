@@ -15,7 +15,7 @@ from tests.tiny import assert_same, compressed_field, fitted_entropy, static_fie
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-STATICS = static_fields(8)
+STATICS = static_fields(9)
 EXACT = 1 << 24
 
 
