@@ -248,7 +248,7 @@ def test_what_follows_an_unknown_mark_is_refused() -> None:
             read_header(bytes(damaged))
 
 
-@pytest.mark.parametrize("bottleneck", [0, 2, 9, 255])
+@pytest.mark.parametrize("bottleneck", [0, 2, 10, 255])
 def test_impossible_bottleneck(bottleneck: int) -> None:
     with pytest.raises(FormatError, match=f"bottleneck level {bottleneck}"):
         read_header(header([8] * 6, bottleneck=bottleneck))

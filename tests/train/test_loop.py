@@ -190,5 +190,5 @@ def test_linear_guesses_learn_at_a_tenth_of_the_rate(lab: Lab, tmp_path: Path) -
     assert set(rates) == {id(parameter) for parameter in names.values()}
     linear = {rates[id(parameter)] for name, parameter in names.items() if ".linear." in name}
     others = {rates[id(parameter)] for name, parameter in names.items() if ".linear." not in name}
+    assert [*linear] == pytest.approx([rate / 10 for rate in others])
     assert len(others) == 1
-    assert linear == {pytest.approx(others.pop() / 10)}
