@@ -105,7 +105,7 @@ class Coding:
     Examples
     --------
     >>> grid = LatLonGrid.regular((90.0, -5.0, 37), (0.0, 5.0, 72))
-    >>> coding = Coding("any-l8", "00" * 32, grid, level=4, size=900, bottleneck=4)
+    >>> coding = Coding("any-l9", "00" * 32, grid, level=4, size=900, bottleneck=4)
     >>> Coding.from_dict(coding.to_dict()) == coding
     True
     """
@@ -194,7 +194,7 @@ class CompressedField:
     offset, scale : float
         A normalised value times scale plus offset is the value in the field's unit.
     step : float
-        Quantisation step of the finest level's orthonormal residual, normalised units.
+        Quantisation step of level 9's orthonormal residual, normalised units.
     carry : tuple of int
         For a field that follows another in time: how much of the other's base field and of its
         surprises at each level is carried over, in 64ths. Empty for a field on its own.

@@ -214,7 +214,7 @@ class Surroundings:
     coarser : sequence of ndarray of int32
         Symbols of the levels from 4 to ``level - 1``, each ``(3, cells)``, nested.
     step : float
-        Quantisation step of the finest level, as the payload has it.
+        Quantisation step of level 9, as the payload has it.
     known : ndarray of uint8
         Of this level, from :func:`known_features`.
     """

@@ -24,7 +24,7 @@ COMPONENTS = 3
 
 _REACH = 3  # parents on each side that a linear guess sees
 
-_PART = 2**14  # cells that a CPU works on at a time: measured, a face of the finest level
+_PART = 2**14  # cells that a CPU works on at a time: measured, a face of level 8
 
 _KERNELS = 4  # linear guesses, mixed: smooth fields want others than rough ones
 
@@ -43,7 +43,7 @@ class ResidualStage(nn.Module):
     width : int
         Features of each parent.
     blocks : int
-        Residual convolution blocks.
+        Residual convolution blocks, at least two.
     condition : int
         Length of the embedding that shifts and scales the features.
     """

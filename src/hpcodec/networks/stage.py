@@ -15,7 +15,7 @@ from hpcodec.networks.attention import SHIFT, FieldSpaceBlock
 
 __all__ = ["FieldSpaceStage", "in_parts", "local"]
 
-_PART = 3 * 2**14  # two or three faces of the finest level
+_PART = 3 * 2**14  # two or three faces of level 8
 
 
 def in_parts(transform: Callable[..., Tensor], cells: int, *batches: Tensor) -> Tensor:

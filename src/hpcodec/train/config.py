@@ -69,7 +69,7 @@ class TrainConfig:
     levels: tuple[int, ...] = (6, 7, 8, 9)
     restarts: tuple[int, ...] = ()
     log2_step: tuple[float, float] = (-4.0, 4.0)
-    bottlenecks: tuple[int, ...] = (3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8)
+    bottlenecks: tuple[int, ...] = (5, 6, 7, 8, 8, 9, 9, 9, 9, 9, 9, 9)
     validate_every: int = 1000
     architecture: Architecture = field(default_factory=Architecture)
 

@@ -132,7 +132,7 @@ class Run:
     def _given(self, rng: np.random.Generator, batch: Batch, bottleneck: int) -> int:
         """Level shown to the encoder, which works where its bottleneck is among what is decoded."""
         wide = self.network.architecture.wide
-        level = min(batch.level, wide) if rng.random() < 0.75 else batch.level - 1
+        level = batch.level if rng.random() < 0.75 else batch.level - 1
         faces_alone = batch.field.shape[1] == 1
         if batch.level > wide or (faces_alone and bottleneck < batch.level - 1):
             return bottleneck
