@@ -86,7 +86,7 @@ def test_a_folder_that_is_gone_is_reported(tmp_path: Path) -> None:
     def fail() -> None:
         with create_store(str(tmp_path / "a.zarr"), skeleton(), overwrite=False) as output:
             output.add(variable(), coding_in(series(1), 2000))
-            (partial,) = tmp_path.iterdir()
+            partial = tmp_path / ".a.zarr.partial" / "new"
             (partial / "t2m" / "c").write_text("in the way")
             output.put("t2m", 0, b"first")
 

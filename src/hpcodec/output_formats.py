@@ -25,10 +25,13 @@ import xarray as xr
 import zarr
 from xarray.backends.locks import HDF5_LOCK
 from xarray.backends.zarr import FillValueCoder
+from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from hpcodec.errors import OutputError
 
 __all__ = [
+    "KEEP_ALL",
     "NetcdfOutput",
     "Output",
     "OutputVariable",
@@ -37,6 +40,9 @@ __all__ = [
     "json_value",
     "reported",
 ]
+
+KEEP_ALL: Any = {"write_empty_chunks": True}
+"""Of zarr arrays: a chunk that is not there is a loss, never a short way to say "all missing"."""
 
 _ZARR_CHUNK = 8 * 2**20  # bytes of several small fields that may share one zarr chunk
 _BLOCK = 64 * 2**20  # bytes of a carried variable that are held at a time
@@ -67,8 +73,8 @@ class OutputVariable:
 class Output(ABC):
     """A dataset being written; made by :func:`create_output`."""
 
-    def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
-        self._path, self._target = path, target  # where it is written, and what it will be
+    def __init__(self, target: Path | str, variables: Sequence[OutputVariable]) -> None:
+        self._target = target  # what it will be
         self._variables = {variable.name: variable for variable in variables}
 
     def write(self, name: str, start: int, values: npt.NDArray[Any]) -> None:
@@ -146,7 +152,7 @@ class NetcdfOutput(Output):
     """NetCDF-4: one field is one chunk."""
 
     def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
-        super().__init__(path, target, variables)
+        super().__init__(target, variables)
         with HDF5_LOCK:  # the HDF5 library is not thread-safe, and xarray may be reading with it
             self._file = netCDF4.Dataset(path, "w", format="NETCDF4", clobber=False)
 
@@ -193,9 +199,15 @@ class NetcdfOutput(Output):
 class ZarrOutput(Output):
     """zarr v3: a chunk is one field, or several small ones."""
 
+    def __init__(
+        self, where: Path | Store, target: Path | str, variables: Sequence[OutputVariable]
+    ) -> None:
+        super().__init__(target, variables)
+        self._where = where
+
     def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
         plain = {k: json_value(v) for k, v in attributes.items()}
-        self._group = zarr.open_group(self._path, mode="w-", zarr_format=3, attributes=plain)
+        self._group = zarr.open_group(self._where, mode="w-", zarr_format=3, attributes=plain)
 
     def _create(self, variable: OutputVariable) -> None:
         dtype = np.dtype(variable.dtype)
@@ -222,6 +234,8 @@ class ZarrOutput(Output):
             shape=variable.shape,
             dtype=str if dtype.kind == "O" else dtype,
             chunks=tuple(chunks),
+            compressors=(ZstdCodec(), Crc32cCodec()),
+            config=KEEP_ALL,
             **options,
             attributes=attributes,
             dimension_names=variable.dims,
@@ -289,7 +303,7 @@ def json_value(value: Any) -> Any:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def reported(target: Path) -> Iterator[None]:
+def reported(target: Path | str) -> Iterator[None]:
     """Turn what the libraries raise into one line; let no warning of theirs out."""
     try:
         with warnings.catch_warnings():
@@ -301,7 +315,7 @@ def reported(target: Path) -> Iterator[None]:
     except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         with contextlib.suppress(OSError):
-            if shutil.disk_usage(target.parent).free < _ZARR_CHUNK:
+            if shutil.disk_usage(Path(target).parent).free < _ZARR_CHUNK:
                 reason += " (the disk is full)"
         raise OutputError(
             f"expected to write '{target}'; got: {reason}. Check the folder, its rights and space."

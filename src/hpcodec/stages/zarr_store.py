@@ -27,6 +27,7 @@ from zarr.core.sync import sync
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.fields import FORMAT_VERSION, Coding
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
+from hpcodec.unfinished import partial_folder
 
 __all__ = [
     "ATTRIBUTE",
@@ -35,8 +36,8 @@ __all__ = [
     "StoredVariable",
     "chunk_key",
     "chunk_shape",
-    "folder_size",
     "open_store",
+    "stored_variables",
 ]
 
 CODEC = "hpcodec.field_space"
@@ -44,11 +45,6 @@ CODEC = "hpcodec.field_space"
 
 ATTRIBUTE = "hpcodec"
 """Attribute of the root that makes a group a store, written when all else is."""
-
-
-def folder_size(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
@@ -198,6 +194,11 @@ def open_store(path: str) -> Store:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         record = group.attrs.asdict().get(ATTRIBUTE)
     except Exception as error:  # every file system behind fsspec raises its own kinds
+        if (left := partial_folder(Path(path))).is_dir():
+            raise FormatError(
+                f"expected an hpcodec store; '{path}' is not finished, and stands in '{left}'. "
+                "Finish it with: hpcodec compress --resume."
+            ) from error
         raise FormatError(
             f"expected an hpcodec store; got '{path}' ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:120]}). Check the path."
@@ -214,8 +215,7 @@ def open_store(path: str) -> Store:
             "Install a release that reads it."
         )
     try:
-        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-        variables = {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+        variables = stored_variables(group)
     except FormatError:
         raise
     except Exception as error:
@@ -226,6 +226,18 @@ def open_store(path: str) -> Store:
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
     return Store(path, record, variables, group)
+
+
+def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
+    """Compressed variables of a group, finished or not, by name.
+
+    Raises
+    ------
+    FormatError
+        If one is not of this format.
+    """
+    arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
+    return {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
 
 
 def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
