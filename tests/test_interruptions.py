@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
+from fsspec.implementations.memory import MemoryFileSystem
 
 from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, OutputError
+from hpcodec.output_store import StoreOutput
 from hpcodec.stages.zarr_store import open_store
-from tests.interruptions import Run, content, end_of, names
-from tests.synthetic import HOURS, axes, waves
+from tests.interruptions import End, Run, content, end_of, names
+from tests.synthetic import HOURS, axes, raw, waves
 from tests.tiny import write_model
 
 MODEL = "tiny"
@@ -74,46 +79,63 @@ def whole(models: str, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return Whole(run, content(folder / TARGET), ended.changes)
 
 
+def again(run: Run, told: list[int] | None = None, **more: Any) -> list[str]:
+    """Do a run in this process; what it notes, and in ``told`` how many fields were done when."""
+    notes: list[str] = []
+    done = told if told is not None else []
+    options = {**run.options, **more}
+    own = {key: options.pop(key) for key in ("overwrite", "resume") if key in options}
+    compress(
+        str(run.source),
+        str(run.target),
+        Options(**options),
+        told=lambda name, so_far, total: done.append(so_far),
+        note=notes.append,
+        **own,
+    )
+    return notes
+
+
 # Parts of the way: before there is anything to go on with, amid the fields, as it ends.
 @pytest.mark.parametrize("part", [0.1, 0.6, 0.97])
 def test_who_goes_on_writes_the_same_bytes(whole: Whole, tmp_path: Path, part: float) -> None:
-    run = whole.elsewhere(tmp_path)
+    run, told = whole.elsewhere(tmp_path), list[int]()
     assert end_of(run, at_change=round(part * whole.changes)).killed
     assert content(run.source) == content(whole.run.source)
-    assert not run.target.exists()
-    assert ".store.zarr.partial" in names(tmp_path)
-    ended = end_of(run, resume=True, batch=2)
-    assert not ended.error
-    if part > 0.5:
-        assert ended.changes < whole.changes
+    assert names(tmp_path) == [".store.zarr.lock", ".store.zarr.partial", SOURCE]
+    notes = again(run, told, resume=True, batch=1)
+    assert content(run.target) == whole.content
+    assert names(tmp_path) == [SOURCE, TARGET]
+    fields = TIMES * LEVELS + TIMES
+    if part == 0.1:
+        assert len(notes) == 1
+        assert len(told) == fields
+    else:
+        assert notes == []
+        assert (len(told) < fields) if part == 0.6 else not told
+
+
+def test_killed_by_the_clock(whole: Whole, tmp_path: Path) -> None:
+    run = whole.elsewhere(tmp_path)
+    end_of(run, after=0.4)
+    again(run, resume=True, overwrite=True)
     assert content(run.target) == whole.content
     assert names(tmp_path) == [SOURCE, TARGET]
 
 
-def test_killed_by_the_clock_again_and_again(whole: Whole, tmp_path: Path) -> None:
-    run = whole.elsewhere(tmp_path)
-    for after in (0.3, 0.5, 0.7):
-        end_of(run, after=after, resume=True, overwrite=True)
-    end_of(run, resume=True, overwrite=True)
-    assert content(run.target) == whole.content
-    assert names(tmp_path) == [SOURCE, TARGET]
-
-
-@pytest.fixture
-def interrupted(whole: Whole, tmp_path: Path) -> Run:
-    """A run that was killed amid the fields."""
-    run = whole.elsewhere(tmp_path)
+@pytest.fixture(scope="module")
+def killed(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that was killed amid the fields; to be copied."""
+    run = whole.elsewhere(tmp_path_factory.mktemp("killed"))
     assert end_of(run, at_change=round(0.7 * whole.changes)).killed
     return run
 
 
-def again(run: Run, **more: Any) -> list[str]:
-    """Do a run in this process; what it notes."""
-    notes: list[str] = []
-    options = {**run.options, **more}
-    own = {key: options.pop(key) for key in ("overwrite", "resume") if key in options}
-    compress(str(run.source), str(run.target), Options(**options), note=notes.append, **own)
-    return notes
+@pytest.fixture
+def interrupted(killed: Run, tmp_path: Path) -> Run:
+    """A run that was killed amid the fields."""
+    shutil.copytree(killed.source.parent, tmp_path, dirs_exist_ok=True)
+    return replace(killed, source=tmp_path / SOURCE, target=tmp_path / TARGET)
 
 
 def test_what_is_left_is_named_and_never_silently_kept(interrupted: Run, whole: Whole) -> None:
@@ -176,7 +198,7 @@ def test_an_interrupted_run_says_what_it_keeps(whole: Whole, tmp_path: Path) -> 
 
 
 def test_of_two_one_wins_and_one_is_told(whole: Whole, tmp_path: Path) -> None:
-    run, ends = whole.elsewhere(tmp_path), []
+    run, ends = whole.elsewhere(tmp_path), list[End]()
 
     def meanwhile(name: str, done: int, total: int) -> None:
         if not ends:
@@ -193,24 +215,139 @@ def test_of_two_one_wins_and_one_is_told(whole: Whole, tmp_path: Path) -> None:
 def test_decompress_leaves_the_old_or_the_new(
     whole: Whole, models: str, tmp_path: Path, name: str
 ) -> None:
-    run = Run("decompress", whole.run.target, tmp_path / name, {"device": "cpu"}, models)
+    store, target = str(whole.run.target), tmp_path / name
+    run = Run("decompress", whole.run.target, target, {"device": "cpu"}, models)
     changes = end_of(run).changes
-    new = content(run.target)
-    for at in (changes // 2, changes - 2):
-        shutil.rmtree(run.target) if run.target.is_dir() else run.target.unlink()
-        assert end_of(run, at_change=at).killed
-        assert not run.target.exists() or content(run.target) == new
-    decompress(str(whole.run.target), str(run.target), device="cpu", level=3, overwrite=True)
-    old = content(run.target)
+    target.rename(tmp_path / "new")
+    assert end_of(run, at_change=changes // 2).killed
+    assert names(tmp_path) == [f".{name}.lock", f".{name}.partial", "new"]
+    decompress(store, str(target), device="cpu", level=3)
+    old, notes = content(target), list[str]()
     assert end_of(run, at_change=changes // 2, overwrite=True).killed
-    assert content(run.target) == old
-    assert names(tmp_path) == [f".{name}.lock", f".{name}.partial", name]
-    notes: list[str] = []
-    decompress(
-        str(whole.run.target), str(run.target), device="cpu", overwrite=True, note=notes.append
-    )
+    assert content(target) == old
+    decompress(store, str(target), device="cpu", overwrite=True, note=notes.append)
     assert [f".{name}.partial" in note for note in notes] == [True]
-    assert names(tmp_path) == [name]
+    assert names(tmp_path) == [name, "new"]
+    assert raw(target).identical(xr.open_dataset(tmp_path / "new", **opened(name)))
+
+
+def opened(name: str) -> dict[str, Any]:
+    """How to open a dataset raw, whatever its path ends in."""
+    plain: dict[str, Any] = {"decode_cf": False}
+    if name.endswith(".zarr"):
+        return {**plain, "engine": "zarr", "consolidated": False}
+    return {**plain, "engine": "netcdf4"}
+
+
+# Disks
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A disk of its own, whose size and rights can be set."""
+    folder, mounted = tmp_path / "disk", list[Path]()
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        again = "remount," if mounted else ""
+        command = ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", str(folder)]
+        if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("mounting a tmpfs is not permitted here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+# Before there is anything to go on with, and amid the fields.
+@pytest.mark.parametrize("size", ["40k", "80k"])
+def test_a_disk_that_is_full(
+    whole: Whole, disk: Callable[[str], Path], tmp_path: Path, size: str
+) -> None:
+    run = replace(whole.elsewhere(tmp_path), target=disk(f"size={size}") / TARGET)
+    with pytest.raises(OutputError, match=r"No space left on device \(the disk is full\)"):
+        again(run)
+    left = names(run.target.parent)
+    assert left == ([] if size == "40k" else [".store.zarr.partial"])
+    assert content(run.source) == content(whole.run.source)
+    disk("size=2m")
+    told: list[int] = []
+    again(run, told, resume=True)
+    assert content(run.target) == whole.content
+    assert names(run.target.parent) == [TARGET]
+
+
+def test_a_disk_that_only_reads(whole: Whole, disk: Callable[[str], Path], tmp_path: Path) -> None:
+    run = replace(whole.elsewhere(tmp_path), target=disk("size=1m,ro") / TARGET)
+    with pytest.raises(OutputError, match="Read-only file system"):
+        again(run)
+    with pytest.raises(OutputError, match="Read-only file system"):
+        decompress(str(whole.run.target), str(run.target), device="cpu")
+    assert names(run.target.parent) == []
+
+
+@pytest.mark.parametrize("writes", [3, 36])
+def test_a_write_that_fails(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    run, left, put = whole.elsewhere(tmp_path), [writes], StoreOutput._set
+
+    def failing(self: StoreOutput, key: str, value: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(self, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreOutput, "_set", failing)
+        with pytest.raises(OutputError, match="No space left on device"):
+            again(run)
+    assert names(tmp_path) == ([SOURCE] if writes == 3 else [".store.zarr.partial", SOURCE])
+    again(run, resume=True)
+    assert content(run.target) == whole.content
+
+
+class Gone(MemoryFileSystem):  # type: ignore[misc]
+    """An object store with a source, which fails after some reads."""
+
+    protocol = "gone"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    left = 0
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.replace("gone://", "memory://")))
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> Any:
+        if "/c/" in path:
+            Gone.left -= 1
+            if Gone.left < 0:
+                raise TimeoutError("no answer")
+        return super().cat_file(path, start, end, **options)
+
+
+def test_a_source_that_fails(whole: Whole, tmp_path: Path) -> None:
+    fsspec.register_implementation("gone", Gone, clobber=True)
+    plain = raw(whole.run.source)
+    for name in ("ta", "ts"):
+        plain[name].encoding = {"chunks": (1, *plain[name].shape[1:])}
+    plain.to_zarr(tmp_path / "source.zarr", zarr_format=3, consolidated=False)
+    Gone().put(str(tmp_path / "source.zarr"), "/source.zarr", recursive=True)
+    run = Run("compress", Path("source"), tmp_path / TARGET, whole.run.options, "")
+
+    def compressed(**more: Any) -> None:
+        compress("gone://source.zarr", str(run.target), Options(**run.options), **more)
+
+    Gone.left = 7
+    with pytest.raises(FormatError, match="'ta', step 6"):
+        compressed()
+    assert names(tmp_path) == [".store.zarr.partial", "source.zarr"]
+    Gone.left = 1000
+    compressed(resume=True)
+    assert content(run.target) == whole.content
 
 
 @pytest.mark.slow

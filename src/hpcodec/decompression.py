@@ -29,7 +29,15 @@ Told = Callable[[str, int, int], None]
 
 
 def skeleton_of(store: Store) -> xr.Dataset:
-    """Raw dataset of all that a store carries besides its compressed variables."""
+    """Raw dataset of all that a store carries besides its compressed variables.
+
+    Raises
+    ------
+    FormatError
+        If a chunk of it is not there.
+    """
+    for name in store.carried:
+        store.check(name)
     dataset = open_source(store.path, store=True)
     attributes = {k: v for k, v in dataset.attrs.items() if k != "hpcodec"}
     plain = dataset.drop_vars(list(store.variables))

@@ -28,7 +28,7 @@ from xarray.backends.zarr import FillValueCoder
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hpcodec.errors import OutputError
+from hpcodec.errors import FormatError, HpcodecError, OutputError
 
 __all__ = [
     "KEEP_ALL",
@@ -121,14 +121,18 @@ class Output(ABC):
         unlimited = set(skeleton.encoding.get("unlimited_dims", ()))
         self._begin({d: None if d in unlimited else n for d, n in dims.items()}, attributes)
         for key, carried in skeleton.variables.items():
-            name, stored = str(key), _storable(carried)
+            name = str(key)
+            with _read(name):
+                stored = _storable(carried)
             like = (tuple(map(str, stored.dims)), stored.shape, stored.dtype.str, stored.attrs)
             self._create(OutputVariable(name, *like, leading=-1))
             rows = stored.shape[:1]  # none in a scalar
             block = max(1, _BLOCK * prod(rows) // max(1, stored.nbytes))
             for row in range(0, prod(rows), block):
                 part = tuple(slice(row, min(row + block, size)) for size in rows)
-                self._store(name, part, stored[part].to_numpy())
+                with _read(name):
+                    values = stored[part].to_numpy()
+                self._store(name, part, values)
         for variable in self._variables.values():
             self._create(variable)
 
@@ -204,6 +208,7 @@ class ZarrOutput(Output):
     ) -> None:
         super().__init__(target, variables)
         self._where = where
+        self._arrays: dict[str, Any] = {}
 
     def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
         plain = {k: json_value(v) for k, v in attributes.items()}
@@ -229,7 +234,7 @@ class ZarrOutput(Output):
             chunks[last] = max(1, min(chunks[last], _ZARR_CHUNK // field_bytes))
         elif chunks:
             chunks[0] = max(1, min(chunks[0], _BLOCK * chunks[0] // (prod(chunks) * itemsize)))
-        self._group.create_array(
+        self._arrays[variable.name] = self._group.create_array(
             variable.name,
             shape=variable.shape,
             dtype=str if dtype.kind == "O" else dtype,
@@ -242,8 +247,7 @@ class ZarrOutput(Output):
         )
 
     def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
-        array: Any = self._group[name]
-        array[(*index, ...)] = values
+        self._arrays[name][(*index, ...)] = values
 
 
 def hyperslabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[slice, ...]]:
@@ -289,6 +293,18 @@ def _storable(variable: xr.Variable) -> xr.Variable:
     return variable
 
 
+@contextlib.contextmanager
+def _read(name: str) -> Iterator[None]:
+    """Tell what cannot be read from what cannot be written."""
+    try:
+        yield
+    except Exception as error:  # every file system, and every codec, raises its own kinds
+        raise FormatError(
+            f"expected readable values of '{name}'; got {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:120]}. The source is damaged or gone."
+        ) from error
+
+
 def _netcdf_value(value: Any) -> Any:  # noqa: ANN401  (attributes are of any type)
     if value is None or isinstance(value, bool | dict):
         return json.dumps(value)
@@ -310,7 +326,7 @@ def reported(target: Path | str) -> Iterator[None]:
             # Data types that zarr v3's specification has not settled: our own reader has them.
             warnings.simplefilter("ignore")
             yield
-    except (OutputError, AssertionError):
+    except (HpcodecError, AssertionError):
         raise
     except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

@@ -1,11 +1,11 @@
 """Kill ``compress`` at random moments, go on with it, and compare every byte.
 
-    python -m tests.benchmarks.interruptions [--kills 100] [--steps 50] [--key-every 1] [--seed 0]
+    python -m tests.benchmarks.interruptions [--kills 100] [--steps 50] [--key-every 1]
 
-Compresses a small series with a tiny model. A run is killed (SIGKILL) at a random moment: every other
-time by the clock, between its start and its end; else before a random change that it makes to the
-disk. What another run with ``--resume`` makes of it must have the bytes of a run that was let alone.
-Prints how many runs were killed where, and how many of the stores are the same.
+Compresses a small series with a tiny model. A run is killed (SIGKILL) at a random moment: every
+other time by the clock, between its start and its end; else before a random change that it makes
+to the disk. What another run with ``--resume`` makes of it must have the bytes of a run that was
+let alone. Prints what the killed runs left, and how many of the stores came out the same.
 """
 
 from __future__ import annotations

@@ -161,15 +161,52 @@ class Store:
         head = self._fetch(key, HEADER_MOST)
         return self._fetch(key, prefix_size(head, level))
 
+    @property
+    def carried(self) -> list[str]:
+        """Names of the arrays that are not compressed."""
+        return sorted(set(self._group.array_keys()) - set(self.variables))
+
+    def check(self, name: str, *, sums: bool = False) -> None:
+        """Refuse what is carried if a chunk is not there, which zarr would take for fill values.
+
+        Parameters
+        ----------
+        name : str
+            Of :attr:`carried`.
+        sums : bool
+            Also if it cannot be read, which fails where a checksum is another.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged.
+        """
+        array: Any = self._group[name]
+        for place in np.ndindex(array.cdata_shape):
+            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+            if not sync((self._group.store_path / key).exists()):
+                raise self._gone(key)
+        try:
+            _ = array[...] if sums else None
+        except Exception as error:  # every codec raises its own kinds
+            raise FormatError(
+                f"expected readable values of '{name}' in '{self.path}'; got "
+                f"{type(error).__name__}: {' '.join(str(error).split())[:120]}. The store is "
+                "damaged: compress again."
+            ) from error
+
+    def _gone(self, key: str) -> FormatError:
+        return FormatError(
+            f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
+            "compress again."
+        )
+
     def _fetch(self, key: str, size: int | None) -> bytes:
         place = self._group.store_path / key
         request = None if size is None else RangeByteRequest(0, size)
         found = sync(place.get(default_buffer_prototype(), request))
         if found is None:
-            raise FormatError(
-                f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
-                "compress again."
-            )
+            raise self._gone(key)
         return bytes(found.to_bytes())
 
     @property
