@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from hpcodec.errors import UsageError
+from hpcodec.errors import OutputError, UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.output import OutputVariable, check_target, local_target
@@ -45,16 +45,28 @@ class StoreOutput(ZarrOutput):
 
     @classmethod
     def resumed(cls, where: Path | Place, target: Path | str) -> Self:
-        """The output that an interrupted run left, with its arrays."""
+        """The output that an interrupted run left, with its arrays.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged.
+        """
         output = cls(where, target)
-        with reported(target):
+        try:
             if isinstance(where, Path):  # what zarr was about to give its name
                 for torn in where.rglob("*.partial"):
                     torn.unlink()
             output._group = zarr.open_group(where, mode="r+", zarr_format=3)
-            for item in stored_variables(output._group).values():
-                output._codings[item.name] = item.coding
-                output._variables[item.name] = OutputVariable(item.name, item.dims, item.shape)
+            found = stored_variables(output._group)
+        except Exception as error:  # zarr raises many kinds
+            raise OutputError(
+                f"expected an unfinished store in '{where}'; got {type(error).__name__}: it is "
+                "damaged. Begin anew with --overwrite."
+            ) from error
+        for item in found.values():
+            output._codings[item.name] = item.coding
+            output._variables[item.name] = OutputVariable(item.name, item.dims, item.shape)
         return output
 
     @property

@@ -169,12 +169,7 @@ class Store:
     def check(self, name: str, *, sums: bool = False) -> None:
         """Refuse what is carried if a chunk is not there, which zarr would take for fill values.
 
-        Parameters
-        ----------
-        name : str
-            Of :attr:`carried`.
-        sums : bool
-            Also if it cannot be read, which fails where a checksum is another.
+        With ``sums`` also if it cannot be read, which fails where a checksum is another.
 
         Raises
         ------
@@ -190,9 +185,8 @@ class Store:
             _ = array[...] if sums else None
         except Exception as error:  # every codec raises its own kinds
             raise FormatError(
-                f"expected readable values of '{name}' in '{self.path}'; got "
-                f"{type(error).__name__}: {' '.join(str(error).split())[:120]}. The store is "
-                "damaged: compress again."
+                f"expected readable values of '{name}' in '{self.path}'; got {_said(error)}. "
+                "The store is damaged: compress again."
             ) from error
 
     def _gone(self, key: str) -> FormatError:
@@ -237,8 +231,7 @@ def open_store(path: str) -> Store:
                 "Finish it with: hpcodec compress --resume."
             ) from error
         raise FormatError(
-            f"expected an hpcodec store; got '{path}' ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}). Check the path."
+            f"expected an hpcodec store; got '{path}' ({_said(error)}). Check the path."
         ) from error
     if not isinstance(record, dict) or "format" not in record:
         raise FormatError(
@@ -257,8 +250,7 @@ def open_store(path: str) -> Store:
         raise
     except Exception as error:
         raise FormatError(
-            f"expected readable metadata in '{path}'; got {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}. The store is damaged."
+            f"expected readable metadata in '{path}'; got {_said(error)}. The store is damaged."
         ) from error
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
@@ -275,6 +267,10 @@ def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
     """
     arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
     return {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
 def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
