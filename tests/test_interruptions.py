@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
-from hpcodec.errors import FormatError, OutputError
+from hpcodec.errors import FormatError, OutputError, UsageError
 from hpcodec.output_store import StoreOutput
 from hpcodec.stages.zarr_store import open_store
 from tests.interruptions import End, Run, content, end_of, names
@@ -158,6 +158,8 @@ def test_what_is_left_is_named_and_never_silently_kept(interrupted: Run, whole: 
 def test_nobody_goes_on_with_other_options(interrupted: Run, whole: Whole) -> None:
     with pytest.raises(OutputError, match=r"expected ratio 5, .* got 6"):
         again(interrupted, resume=True, ratio=6)
+    with pytest.raises(UsageError, match="device"):
+        again(interrupted, resume=True, device="abacus")
     assert again(interrupted, resume=True, batch=1) == []
     assert content(interrupted.target) == whole.content
 

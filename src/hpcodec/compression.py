@@ -144,11 +144,13 @@ def compress(
     try:
         specs = find_fields(dataset, variables)
         skeleton = carried(dataset, (*specs, *_left_out(dataset, variables)))
+        # Before anything is touched: an option that is refused costs no work that was done.
+        request = _request(specs, options)
         with create_store(
             target, skeleton, overwrite=overwrite, resume=resume, note=note
         ) as output:
             assert output.journal is not None
-            journal = open_journal(output.journal, _request(specs, options), free=("command",))
+            journal = open_journal(output.journal, request, free=("command",))
             codings = output.codings or _create_arrays(output, dataset, specs, options)
             reports = [
                 _compress_variable(
