@@ -93,6 +93,26 @@ def test_errors_that_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_resume(
+    single_source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, partial = str(tmp_path / "a.zarr"), tmp_path / ".a.zarr.partial"
+    (partial / "new").mkdir(parents=True)
+    (partial / "journal.json").write_text('{"request": {}, "states": {}}')
+    command = ("compress", single_source, store, "--ratio", "4")
+    for more, words in (((), "--resume"), (("--resume",), "damaged")):
+        code, error = refused(monkeypatch, capsys, *command, *more)
+        assert code == 1
+        assert words in error
+        assert str(partial) in error
+    _, error = run(*command, "--overwrite", "--quiet")
+    assert str(partial) in error
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
 def test_names_that_are_left_out(single_source: str, tmp_path: Path) -> None:
     source = tmp_path / "a.nc"
     source.write_bytes(Path(single_source).read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 import xarray as xr
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hpcodec import cli
-from hpcodec.cards import CARD
 from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
 from hpcodec.compression import Options, VariableReport, compress
 from hpcodec.decompression import decompress
-from hpcodec.entropy.arrays import to_arrays
 from hpcodec.errors import FormatError, GridError, UsageError
-from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.fields import Coding, CompressedField
 from hpcodec.info import describe
-from hpcodec.models import WEIGHTS, file_digest
 from hpcodec.pipeline import decode_cells, decode_fields, encode_fields
-from hpcodec.stages.transform import Coder
 from hpcodec.stages.wire import (
     HEADER_MOST,
     pack,
@@ -47,13 +41,8 @@ from tests.synthetic import HOURS, axes, waves
 from tests.tiny import (
     assert_same,
     compressed_field,
-    fitted_entropy,
     flat_entropy,
-    network,
-    smooth_cells,
-    statics,
-    step_of,
-    write_statics,
+    write_model,
 )
 
 Floats = npt.NDArray[np.float32]
@@ -73,43 +62,11 @@ def _model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     They go no finer than the grids do: what no grid point tells would only cost them.
     """
     folder = tmp_path_factory.mktemp("models")
-    shared = write_statics(folder / "statics.safetensors")
     for name, level in ((MODEL, LEVEL - 1), (FINER, LEVEL)):
-        write_model(folder / name, shared, level)
+        write_model(folder / name, level)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPCODEC_MODELS", str(folder))
         yield
-
-
-def write_model(folder: Path, shared: Path, level: int) -> None:
-    folder.mkdir()
-    built, entropy = network(level).requires_grad_(False), fitted_entropy()
-    arrays = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
-    save_file(built.state_dict() | arrays, folder / WEIGHTS)
-    card = {
-        "name": folder.name,
-        "description": "A model for tests.",
-        "architecture": asdict(built.architecture),
-        "operating_points": points(Coder(built, statics(level), entropy), level),
-        "weights": file_digest(folder / WEIGHTS),
-        "statics": file_digest(shared),
-        "training": {"steps": 1},
-    }
-    (folder / CARD).write_text(json.dumps(card), "utf-8")
-
-
-def points(coder: Coder, level: int) -> list[dict[str, float]]:
-    """What the model does at some steps, on a field that is none of those below."""
-    cells, found = smooth_cells(level), []
-    for bottleneck in range(3, level + 1):
-        for step in (step_of(2.0**octave, level) for octave in (-5, -3, -1, 1, 3)):
-            (field,), told = coder.encode(
-                cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step]
-            )
-            size = len(pack(field, fitted_entropy()))
-            rmse = float(np.sqrt(np.mean((told - cells) ** 2)))
-            found.append({"bottleneck": bottleneck, "step": step, "size": size, "rmse": rmse})
-    return found
 
 
 @lru_cache

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from fsspec.implementations.memory import MemoryFileSystem
+from zarr.storage import FsspecStore
 
+from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, OutputError, UsageError
 from hpcodec.fields import FORMAT_VERSION
 from hpcodec.output import OutputVariable
-from hpcodec.output_store import create_store
-from hpcodec.stages.zarr_store import open_store
+from hpcodec.output_formats import reported
+from hpcodec.output_store import StoreOutput, create_store
+from hpcodec.stages.zarr_store import CODEC, open_store
+from hpcodec.validation import validate
 from tests.synthetic import axes, bytes_of, coding_in, raw, series
 
 RECORD = {"format": FORMAT_VERSION, "error": {}}
@@ -86,7 +95,7 @@ def test_a_folder_that_is_gone_is_reported(tmp_path: Path) -> None:
     def fail() -> None:
         with create_store(str(tmp_path / "a.zarr"), skeleton(), overwrite=False) as output:
             output.add(variable(), coding_in(series(1), 2000))
-            (partial,) = tmp_path.iterdir()
+            partial = tmp_path / ".a.zarr.partial" / "new"
             (partial / "t2m" / "c").write_text("in the way")
             output.put("t2m", 0, b"first")
 
@@ -128,3 +137,87 @@ def test_metadata_hold_no_white_space(series_store: str) -> None:
     for path in Path(series_store).rglob("zarr.json"):
         text = path.read_text("utf-8")
         assert text == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+def test_every_chunk_has_a_checksum(rich_store: str) -> None:
+    group = zarr.open_group(rich_store, mode="r")
+    metadata: dict[str, Any] = {name: array.metadata.to_dict() for name, array in group.arrays()}
+    codecs = {name: [codec["name"] for codec in data["codecs"]] for name, data in metadata.items()}
+    assert {"ta", "msl", "lat", "plev", "time", "co2", "crs"} < set(codecs)
+    for name, chain in codecs.items():
+        # A payload has checksums of its own, which are checked before anything is decoded.
+        assert chain == [CODEC] if name in ("ta", "msl") else chain[-1] == "crc32c"
+
+
+def test_a_flipped_byte_of_what_is_carried_is_noticed(rich_store: str, tmp_path: Path) -> None:
+    store = tmp_path / "store.zarr"
+    shutil.copytree(rich_store, store)
+    for name in open_store(rich_store).carried:
+        chunks = [path for path in (store / name).rglob("c*") if path.is_file()]
+        chunks += [path for path in (store / name).rglob("c/**/*") if path.is_file()]
+        assert chunks
+        for chunk in chunks:
+            good = chunk.read_bytes()
+            for at in (len(good) // 2, len(good) - 1):
+                chunk.write_bytes(good[:at] + bytes([good[at] ^ 16]) + good[at + 1 :])
+                with pytest.raises(FormatError):
+                    decompress(str(store), str(tmp_path / "out.nc"), device="cpu")
+                assert name in {finding.where for finding in validate(str(store))}
+            chunk.unlink()
+            with pytest.raises(FormatError, match=f"chunk '{name}/c"):
+                decompress(str(store), str(tmp_path / "out.nc"), device="cpu")
+            chunk.write_bytes(good)
+    assert validate(str(store)) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["store.zarr"]
+
+
+def test_what_is_all_zero_is_stored(tmp_path: Path) -> None:
+    with create_store(
+        str(tmp_path / "a.zarr"), skeleton().assign(nought=0), overwrite=False
+    ) as out:
+        out.add(variable(), coding_in(series(1), 2000))
+        out.finish(RECORD)
+    assert (tmp_path / "a.zarr" / "nought" / "c").is_file()
+
+
+class Failing(MemoryFileSystem):  # type: ignore[misc]
+    """An object store that is gone after some writes."""
+
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    left = 0
+
+    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
+        if self.left == 0:
+            raise ConnectionError("the bucket is gone")
+        self.left -= 1
+        super().pipe_file(path, value, **options)
+
+
+@pytest.mark.parametrize("writes", [0, 3, 9, 14, 1000])
+def test_an_object_store_that_fails_holds_no_store(writes: int) -> None:
+    files = Failing(skip_instance_cache=True)
+    files.store.clear()
+    files.left = writes
+    place = FsspecStore(AsyncFileSystemWrapper(files, asynchronous=True), path="/bucket/a.zarr")
+    output = StoreOutput(place, "bucket/a.zarr")
+
+    def write() -> None:
+        with reported("bucket/a.zarr"):
+            output.fill(skeleton())
+        output.even_out()
+        output.add(variable(), coding_in(series(1), 2000))
+        output.put("t2m", 0, b"first")
+        output.put("t2m", 1, b"second")
+        output.finish(RECORD)
+
+    if writes == 1000:
+        write()
+        assert output.size == sum(len(files.cat_file(path)) for path in files.find("/bucket"))
+        assert "hpcodec" in zarr.open_group(place, mode="r").attrs
+        return
+    with pytest.raises(OutputError, match="the bucket is gone"):
+        write()
+    files.left = 1000
+    if files.exists("/bucket/a.zarr/zarr.json"):
+        assert "hpcodec" not in zarr.open_group(place, mode="r").attrs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,8 +14,10 @@ import pytest
 import torch
 import xarray as xr
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
 from torch import Tensor
 
+from hpcodec.cards import CARD
 from hpcodec.entropy.activity import (
     COMPONENTS,
     FEATURES,
@@ -22,13 +26,16 @@ from hpcodec.entropy.activity import (
     Known,
     known_features,
 )
+from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, Tables
-from hpcodec.fields import CompressedField
+from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
+from hpcodec.models import WEIGHTS, file_digest
 from hpcodec.networks.architecture import Architecture
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
 from hpcodec.networks.sphere import to_faces
 from hpcodec.stages.transform import Coder, static_pyramid
+from hpcodec.stages.wire import pack
 from hpcodec.train import entropy as training
 from tests.synthetic import axes, waves
 
@@ -211,3 +218,36 @@ def write_statics(path: Path) -> Path:
     orography, land = static_fields(FINEST_LEVEL, 4)
     save_file({"orography": orography, "land": land}, path)
     return path
+
+
+def write_model(folder: Path, level: int = 5) -> None:
+    """A model that guesses nothing, named as its folder, but codes what is small in few bytes."""
+    folder.mkdir(parents=True)
+    shared = write_statics(folder / "statics.safetensors")
+    built, entropy = network(level).requires_grad_(False), fitted_entropy()
+    arrays = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
+    save_tensors(built.state_dict() | arrays, folder / WEIGHTS)
+    card = {
+        "name": folder.name,
+        "description": "A model for tests.",
+        "architecture": asdict(built.architecture),
+        "operating_points": points(Coder(built, statics(level), entropy), level),
+        "weights": file_digest(folder / WEIGHTS),
+        "statics": file_digest(shared),
+        "training": {"steps": 1},
+    }
+    (folder / CARD).write_text(json.dumps(card), "utf-8")
+
+
+def points(coder: Coder, level: int) -> list[dict[str, float]]:
+    """What the model does at some steps, on a field that is none of those below."""
+    cells, found = smooth_cells(level), []
+    for bottleneck in range(3, level + 1):
+        for step in (step_of(2.0**octave, level) for octave in (-5, -3, -1, 1, 3)):
+            (field,), told = coder.encode(
+                cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step]
+            )
+            size = len(pack(field, fitted_entropy()))
+            rmse = float(np.sqrt(np.mean((told - cells) ** 2)))
+            found.append({"bottleneck": bottleneck, "step": step, "size": size, "rmse": rmse})
+    return found

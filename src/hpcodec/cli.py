@@ -31,8 +31,15 @@ Variables = Annotated[
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, or auto.")]
 Batch = Annotated[int, typer.Option(min=1, help="Fields at a time; bounds the memory.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with what an interrupted run left, if it did.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def _note(line: str) -> None:
+    typer.echo(f"hpcodec: {line}", err=True)
 
 
 @app.command()
@@ -69,6 +76,7 @@ def compress(
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +104,14 @@ def compress(
         raise UsageError(f"expected another path for the store than '{source}'. Name it.")
     with progress("compress", quiet) as told:
         reports, size = run(
-            source, target, options, variables=variable, overwrite=overwrite, told=told
+            source,
+            target,
+            options,
+            variables=variable,
+            overwrite=overwrite,
+            resume=resume,
+            told=told,
+            note=_note,
         )
     total = sum(report.source_bytes for report in reports)
     if as_json:
@@ -167,6 +182,7 @@ def decompress(
             batch=batch,
             overwrite=overwrite,
             told=told,
+            note=_note,
         )
     typer.echo(f"{path}: {read:,} bytes of compressed fields read")
 
@@ -353,7 +369,7 @@ def bench(
             targets=targets,
             device=device,
             told=told,
-            note=lambda line: typer.echo(f"hpcodec: {line}", err=True),
+            note=_note,
         )
 
 

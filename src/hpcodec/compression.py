@@ -6,24 +6,27 @@ store --decompress--> dataset    on the source grid, or on HEALPix cells of any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from math import prod
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from hpcodec.coding import coding_for
 from hpcodec.conventions import plain_attributes
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
-from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
+from hpcodec.journal import Journal, open_journal
 from hpcodec.missing import fill_missing
+from hpcodec.models import resolve_device
 from hpcodec.output_store import StoreOutput, create_store
-from hpcodec.pipeline import Encoded, Followed, encode_fields
-from hpcodec.report import VariableReport, record, record_size
+from hpcodec.report import VariableReport, command_line, record, record_size
+from hpcodec.series import Told, write_series
 from hpcodec.stages.dataset import (
     OutputVariable,
     carried,
@@ -31,16 +34,15 @@ from hpcodec.stages.dataset import (
     open_source,
     read_steps,
 )
-from hpcodec.step_search import AS_EXPECTED, Hint
 from hpcodec.targets import check_ratio, check_rmse, rmse_for
+from hpcodec.unfinished import Note, ignored
 
 __all__ = ["RATIOS", "Options", "VariableReport", "compress"]
 
 RATIOS = (16, 64, 256, 1024)
 """Those that published figures are for."""
 
-Told = Callable[[str, int, int], None]
-"""Called with a variable's name, fields done, and fields in all."""
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ def compress(
     *,
     variables: Sequence[str] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     told: Told = lambda name, done, total: None,
+    note: Note = ignored,
 ) -> tuple[list[VariableReport], int]:
     """Compress the global fields of a dataset to a store; carry all else along.
 
@@ -115,9 +119,14 @@ def compress(
     variables : sequence of str, optional
         Which; all fields by default. Fields that are not chosen are left out.
     overwrite : bool
-        Replace an existing store.
+        Replace an existing store; and begin anew, unless ``resume``.
+    resume : bool
+        Go on with the store that an interrupted run of the same source and options left, if there
+        is one: on the same machine to the same bytes as without the interruption.
     told : callable
         Called after every batch.
+    note : callable
+        Called with a line on an unfinished store that is replaced, or kept.
 
     Returns
     -------
@@ -135,17 +144,38 @@ def compress(
     try:
         specs = find_fields(dataset, variables)
         skeleton = carried(dataset, (*specs, *_left_out(dataset, variables)))
-        with create_store(target, skeleton, overwrite=overwrite) as output:
-            codings = _create_arrays(output, dataset, specs, options)
+        # Before anything is touched: an option that is refused costs no work that was done.
+        request = _request(specs, options)
+        with create_store(
+            target, skeleton, overwrite=overwrite, resume=resume, note=note
+        ) as output:
+            assert output.journal is not None
+            journal = open_journal(output.journal, request, free=("command",))
+            codings = output.codings or _create_arrays(output, dataset, specs, options)
             reports = [
-                _compress_variable(output, dataset, spec, coding, options, told)
-                for spec, coding in zip(specs, codings, strict=True)
+                _compress_variable(
+                    output, journal, dataset, spec, codings[spec.name], options, told
+                )
+                for spec in specs
             ]
-            output.finish(record(reports))
+            output.finish(record(reports, journal.request["command"]))
             size = output.size
     finally:
         dataset.close()
     return reports, size
+
+
+def _request(specs: Sequence[FieldSpec], options: Options) -> dict[str, Any]:
+    """What the bytes of the store depend on besides the values of the source; and its command."""
+    asked = {key: value for key, value in asdict(options).items() if key != "batch"}
+    shapes = {spec.name: [*spec.leading_shape, *spec.grid.shape] for spec in specs}
+    return {
+        "command": command_line(),
+        "version": version("hpcodec"),
+        "shapes": shapes,
+        **asked,
+        "device": resolve_device(options.device),
+    }
 
 
 def _left_out(dataset: xr.Dataset, variables: Sequence[str] | None) -> tuple[FieldSpec, ...]:
@@ -160,7 +190,7 @@ def _left_out(dataset: xr.Dataset, variables: Sequence[str] | None) -> tuple[Fie
 
 def _create_arrays(
     output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
-) -> list[Coding]:
+) -> dict[str, Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
     errors = rmse_for(options.rmse, [spec.name for spec in specs])
     if options.rmse:
@@ -170,14 +200,14 @@ def _create_arrays(
         ]
         for spec, coding in zip(specs, codings, strict=True):
             output.add(_variable(dataset, spec), coding)
-        return codings
+        output.settle()
+        return output.codings
     for spec in specs:  # first with any size, to learn what the metadata take
         coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
         output.add(_variable(dataset, spec), coding)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
     rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
-    codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
@@ -186,9 +216,9 @@ def _create_arrays(
                 f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        codings.append(coding_for(spec, size, **_wanted(spec, options)))
-        output.add(_variable(dataset, spec), codings[-1])
-    return codings
+        output.add(_variable(dataset, spec), coding_for(spec, size, **_wanted(spec, options)))
+    output.settle()
+    return output.codings
 
 
 def _wanted(spec: FieldSpec, options: Options) -> dict[str, Any]:
@@ -215,38 +245,20 @@ def _variable(dataset: xr.Dataset, spec: FieldSpec) -> OutputVariable:
 
 def _compress_variable(
     output: StoreOutput,
+    journal: Journal,
     dataset: xr.Dataset,
     spec: FieldSpec,
     coding: Coding,
     options: Options,
     told: Told,
 ) -> VariableReport:
-    errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
-    # One by one, each from what was found at the same level or member a time before, or else from
-    # the last: so that the bytes do not depend on the batch.
-    size, cycle = 0, prod(spec.leading_shape[1:])
-    # Fields that follow another have hints of their own: they need other steps than key fields.
-    hints: dict[tuple[int, bool], Hint] = {}
-    chunks = [_Chunk(coding.key_every) for _ in range(cycle)]
-    for start in range(0, spec.steps, options.batch):
-        stop = min(start + options.batch, spec.steps)
-        values = read_steps(dataset, spec, start, stop)
-        values = fill_missing(values, options.fill, spec.name)
-        for step, one in enumerate(values, start):
-            with _named(spec.name):
-                last = chunks[step % cycle].last
-                like, any_like = (step % cycle, last is None), (-1, last is None)
-                hint = hints.get(like, hints.get(any_like, hints.get((-1, True), AS_EXPECTED)))
-                encoded = encode_fields(one[None], coding, options.device, hint, last)
-            hints[any_like] = hints[like] = encoded.hint
-            chunk = chunks[step % cycle].taken(encoded, step // cycle == spec.steps // cycle - 1)
-            if chunk:
-                output.put(spec.name, step, chunk)
-            size += len(encoded.payloads[0])
-            errors.add(encoded.decoded, one[None])
-            floors.add(encoded.floor, one[None])
-        told(spec.name, stop, spec.steps)
-    figures = errors.figures()
+    def batches(start: int, stop: int) -> Iterator[tuple[int, Floats]]:
+        for first in range(start, stop, options.batch):
+            values = read_steps(dataset, spec, first, min(first + options.batch, stop))
+            yield first, fill_missing(values, options.fill, spec.name)
+
+    series = write_series(output, journal, spec, coding, batches, options.device, told)
+    figures = series.errors.figures()
     return VariableReport(
         name=spec.name,
         units=spec.units,
@@ -255,36 +267,9 @@ def _compress_variable(
         bottleneck=coding.bottleneck,
         level=coding.level,
         source_bytes=_float_bytes(spec) * spec.steps,
-        payload_bytes=size,
+        payload_bytes=series.size,
         numbers=cell_count(coding.level) / cell_count(coding.bottleneck),
         rmse=figures.rmse,
         max_error=figures.max_error,
-        remap_rmse=floors.figures().rmse,
+        remap_rmse=series.floors.figures().rmse,
     )
-
-
-class _Chunk:
-    """Payloads of one chunk, until it is whole."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._payloads: list[bytes] = []
-        self.last: Followed | None = None
-
-    def taken(self, encoded: Encoded, final: bool) -> bytes:
-        """The chunk, if this field or the end of the axis makes it whole; else nothing."""
-        self._payloads += encoded.payloads
-        self.last = encoded.last
-        if len(self._payloads) < self._count and not final:
-            return b""
-        chunk, self._payloads, self.last = b"".join(self._payloads), [], None
-        return chunk
-
-
-@contextmanager
-def _named(variable: str) -> Iterator[None]:
-    """Name the variable in what is said of a field that cannot be had as asked."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"'{variable}': {error}") from error

@@ -20,6 +20,7 @@ from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import OutputVariable, create_output, open_source
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+from hpcodec.unfinished import Note, ignored
 
 __all__ = ["decompress", "skeleton_of"]
 
@@ -28,7 +29,15 @@ Told = Callable[[str, int, int], None]
 
 
 def skeleton_of(store: Store) -> xr.Dataset:
-    """Raw dataset of all that a store carries besides its compressed variables."""
+    """Raw dataset of all that a store carries besides its compressed variables.
+
+    Raises
+    ------
+    FormatError
+        If a chunk of it is not there.
+    """
+    for name in store.carried:
+        store.check(name)
     dataset = open_source(store.path, store=True)
     attributes = {k: v for k, v in dataset.attrs.items() if k != "hpcodec"}
     plain = dataset.drop_vars(list(store.variables))
@@ -48,6 +57,7 @@ def decompress(
     batch: int = 4,
     overwrite: bool = False,
     told: Told = lambda name, done, total: None,
+    note: Note = ignored,
 ) -> int:
     """Decompress a store to NetCDF or zarr.
 
@@ -65,7 +75,7 @@ def decompress(
         ``START/STOP`` or one date or time, ISO 8601, both ends included; all without.
     sharp : bool
         With the power of the original on every level, at the price of larger errors.
-    device, batch, overwrite, told
+    device, batch, overwrite, told, note
         As for :func:`compress`.
 
     Returns
@@ -96,7 +106,8 @@ def decompress(
     picks = [_Pick(variable, level, dimension, times) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
-    with create_output(target, skeleton, [pick.output(kept) for pick in picks], overwrite) as out:
+    outputs = [pick.output(kept) for pick in picks]
+    with create_output(target, skeleton, outputs, overwrite, note=note) as out:
         for pick in picks:
             for start in range(0, len(pick.steps), batch):
                 payloads = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +23,9 @@ from hpcodec.stages.healpix import remap_for
 __all__ = ["ErrorFigures", "ErrorSum", "spectrum", "spectrum_cells"]
 
 _Doubles: TypeAlias = npt.NDArray[np.float64]
+
+
+_SUMS = ("_area", "_first", "_second", "_most", "_minimum", "_maximum", "_count")
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,16 @@ class ErrorSum:
         self._minimum = min(self._minimum, float(exact.min()))
         self._maximum = max(self._maximum, float(exact.max()))
         self._count += exact.size
+
+    @property
+    def sums(self) -> list[float]:
+        """All that was added, for :meth:`go_on`: as JSON holds it, to the last bit."""
+        return [getattr(self, name) for name in _SUMS]
+
+    def go_on(self, sums: Sequence[float]) -> None:
+        """Begin with the sums of another time."""
+        for name, value in zip(_SUMS, sums, strict=True):
+            setattr(self, name, value)
 
     def figures(self) -> ErrorFigures:
         """Figures of everything added so far."""

@@ -1,64 +1,41 @@
 """Write a NetCDF-4 or zarr v3 dataset whole, or not at all.
 
 path, skeleton, variables --create_output--> Output.write(name, start, values), ...
-a temporary sibling, renamed to the target when all is written, removed when anything fails
+it grows beside the target, takes its place when all is written, and is removed when anything fails
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, overload
 
 import xarray as xr
 
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.output_formats import NetcdfOutput, Output, OutputVariable, ZarrOutput, reported
+from hpcodec.unfinished import Note, growing, ignored
 
-__all__ = ["Output", "OutputVariable", "create_output"]
+__all__ = ["Output", "OutputVariable", "check_target", "create_output", "local_target"]
 
-Kind = TypeVar("Kind", bound=Output)
-
-_FORMATS: dict[str, type[Any]] = {
+_FORMATS: dict[str, type[NetcdfOutput] | type[ZarrOutput]] = {
     ".nc": NetcdfOutput,
     ".nc4": NetcdfOutput,
     ".zarr": ZarrOutput,
 }
 
 
-@overload
 @contextlib.contextmanager
 def create_output(
     path: str,
     skeleton: xr.Dataset,
     variables: Sequence[OutputVariable],
     overwrite: bool = False,
-) -> Iterator[Output]: ...
-
-
-@overload
-@contextlib.contextmanager
-def create_output(
-    path: str,
-    skeleton: xr.Dataset,
-    variables: Sequence[OutputVariable],
-    overwrite: bool,
-    kind: type[Kind],
-) -> Iterator[Kind]: ...
-
-
-@contextlib.contextmanager
-def create_output(
-    path: str,
-    skeleton: xr.Dataset,
-    variables: Sequence[OutputVariable],
-    overwrite: bool = False,
-    kind: type[Any] | None = None,
-) -> Iterator[Any]:
+    *,
+    note: Note = ignored,
+) -> Iterator[Output]:
     """Open a dataset for writing; it appears under its name only when the block ends well.
 
     Parameters
@@ -71,48 +48,54 @@ def create_output(
         What :meth:`Output.write` is going to fill.
     overwrite : bool
         Replace an existing target, at the end.
-    kind : type of Output, optional
-        How to write; by default what the suffix says.
+    note : callable
+        Called with a line where an unfinished output is replaced.
 
     Raises
     ------
     UsageError
         If the suffix is unknown or the path is not local.
     OutputError
-        If the target exists and ``overwrite`` is false, or it cannot be written.
+        If the target exists and ``overwrite`` is false, another process writes it, or it cannot be
+        written.
     """
-    target = Path(os.path.realpath(path.removeprefix("file://")))
-    writer = kind or _FORMATS.get(Path(path).suffix.lower())
-    if writer is None or "://" in path.removeprefix("file://"):
+    target, writer = local_target(path), _FORMATS.get(Path(path).suffix.lower())
+    if writer is None or target is None:
         raise UsageError(
             f"expected a local output path ending in {', '.join(_FORMATS)}; got '{path}'. "
             "Give one of those."
         )
-    _check_target(target, writer, overwrite)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    output: Output | None = None
-    try:
-        with reported(target):
-            output = writer(temporary, target, variables)
-            output.fill(skeleton)
-        yield output
-        with reported(target):
-            output.close()
-            _check_target(target, writer, overwrite)
-            _rename(temporary, target)
-    except BaseException:
-        with contextlib.suppress(Exception):  # the first error is the one to report
-            if output is not None:
+    check = partial(check_target, target, writer, overwrite)
+    with growing(target, check, overwrite=overwrite, note=note) as growth:
+        output: Output | None = None
+        try:
+            with reported(target):
+                output = writer(growth.new, target, variables)
+                output.fill(skeleton)
+            yield output
+            with reported(target):
                 output.close()
-        _remove(temporary)
-        raise
+        except BaseException:
+            with contextlib.suppress(Exception):  # the first error is the one to report
+                if output is not None:
+                    output.close()
+            raise
 
 
-def _check_target(target: Path, kind: type[Output], overwrite: bool) -> None:
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"expected an existing folder for the output; '{target.parent}' is none. Make it first."
-        )
+def local_target(path: str) -> Path | None:
+    """Where a local path leads, links followed; None for a URL."""
+    plain = path.removeprefix("file://")
+    return None if "://" in plain else Path(os.path.realpath(plain))
+
+
+def check_target(target: Path, kind: type[Output], overwrite: bool) -> None:
+    """Refuse a target that exists, or that is not ours to overwrite.
+
+    Raises
+    ------
+    OutputError
+        With what stands there.
+    """
     if not target.exists():
         return
     if not overwrite:
@@ -130,24 +113,3 @@ def _check_target(target: Path, kind: type[Output], overwrite: bool) -> None:
             f"expected a dataset to overwrite; '{target}' is another kind of folder. "
             "Choose another name, or remove it yourself."
         )
-
-
-def _rename(temporary: Path, target: Path) -> None:
-    if not target.is_dir():
-        os.replace(temporary, target)
-        return
-    old = temporary.with_suffix(".old")  # a folder cannot be replaced in one move
-    os.replace(target, old)
-    try:
-        os.replace(temporary, target)
-    except OSError:
-        os.replace(old, target)
-        raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

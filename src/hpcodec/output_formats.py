@@ -25,10 +25,13 @@ import xarray as xr
 import zarr
 from xarray.backends.locks import HDF5_LOCK
 from xarray.backends.zarr import FillValueCoder
+from zarr.abc.store import Store
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from hpcodec.errors import OutputError
+from hpcodec.errors import FormatError, HpcodecError, OutputError
 
 __all__ = [
+    "KEEP_ALL",
     "NetcdfOutput",
     "Output",
     "OutputVariable",
@@ -37,6 +40,9 @@ __all__ = [
     "json_value",
     "reported",
 ]
+
+KEEP_ALL: Any = {"write_empty_chunks": True}
+"""Of zarr arrays: a chunk that is not there is a loss, never a short way to say "all missing"."""
 
 _ZARR_CHUNK = 8 * 2**20  # bytes of several small fields that may share one zarr chunk
 _BLOCK = 64 * 2**20  # bytes of a carried variable that are held at a time
@@ -67,8 +73,8 @@ class OutputVariable:
 class Output(ABC):
     """A dataset being written; made by :func:`create_output`."""
 
-    def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
-        self._path, self._target = path, target  # where it is written, and what it will be
+    def __init__(self, target: Path | str, variables: Sequence[OutputVariable]) -> None:
+        self._target = target  # what it will be
         self._variables = {variable.name: variable for variable in variables}
 
     def write(self, name: str, start: int, values: npt.NDArray[Any]) -> None:
@@ -115,14 +121,18 @@ class Output(ABC):
         unlimited = set(skeleton.encoding.get("unlimited_dims", ()))
         self._begin({d: None if d in unlimited else n for d, n in dims.items()}, attributes)
         for key, carried in skeleton.variables.items():
-            name, stored = str(key), _storable(carried)
+            name = str(key)
+            with _read(name):
+                stored = _storable(carried)
             like = (tuple(map(str, stored.dims)), stored.shape, stored.dtype.str, stored.attrs)
             self._create(OutputVariable(name, *like, leading=-1))
             rows = stored.shape[:1]  # none in a scalar
             block = max(1, _BLOCK * prod(rows) // max(1, stored.nbytes))
             for row in range(0, prod(rows), block):
                 part = tuple(slice(row, min(row + block, size)) for size in rows)
-                self._store(name, part, stored[part].to_numpy())
+                with _read(name):
+                    values = stored[part].to_numpy()
+                self._store(name, part, values)
         for variable in self._variables.values():
             self._create(variable)
 
@@ -146,7 +156,7 @@ class NetcdfOutput(Output):
     """NetCDF-4: one field is one chunk."""
 
     def __init__(self, path: Path, target: Path, variables: Sequence[OutputVariable]) -> None:
-        super().__init__(path, target, variables)
+        super().__init__(target, variables)
         with HDF5_LOCK:  # the HDF5 library is not thread-safe, and xarray may be reading with it
             self._file = netCDF4.Dataset(path, "w", format="NETCDF4", clobber=False)
 
@@ -193,9 +203,16 @@ class NetcdfOutput(Output):
 class ZarrOutput(Output):
     """zarr v3: a chunk is one field, or several small ones."""
 
+    def __init__(
+        self, where: Path | Store, target: Path | str, variables: Sequence[OutputVariable]
+    ) -> None:
+        super().__init__(target, variables)
+        self._where = where
+        self._arrays: dict[str, Any] = {}
+
     def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
         plain = {k: json_value(v) for k, v in attributes.items()}
-        self._group = zarr.open_group(self._path, mode="w-", zarr_format=3, attributes=plain)
+        self._group = zarr.open_group(self._where, mode="w-", zarr_format=3, attributes=plain)
 
     def _create(self, variable: OutputVariable) -> None:
         dtype = np.dtype(variable.dtype)
@@ -217,19 +234,20 @@ class ZarrOutput(Output):
             chunks[last] = max(1, min(chunks[last], _ZARR_CHUNK // field_bytes))
         elif chunks:
             chunks[0] = max(1, min(chunks[0], _BLOCK * chunks[0] // (prod(chunks) * itemsize)))
-        self._group.create_array(
+        self._arrays[variable.name] = self._group.create_array(
             variable.name,
             shape=variable.shape,
             dtype=str if dtype.kind == "O" else dtype,
             chunks=tuple(chunks),
+            compressors=(ZstdCodec(), Crc32cCodec()),
+            config=KEEP_ALL,
             **options,
             attributes=attributes,
             dimension_names=variable.dims,
         )
 
     def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
-        array: Any = self._group[name]
-        array[(*index, ...)] = values
+        self._arrays[name][(*index, ...)] = values
 
 
 def hyperslabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[slice, ...]]:
@@ -275,6 +293,18 @@ def _storable(variable: xr.Variable) -> xr.Variable:
     return variable
 
 
+@contextlib.contextmanager
+def _read(name: str) -> Iterator[None]:
+    """Tell what cannot be read from what cannot be written."""
+    try:
+        yield
+    except Exception as error:  # every file system, and every codec, raises its own kinds
+        raise FormatError(
+            f"expected readable values of '{name}'; got {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:120]}. The source is damaged or gone."
+        ) from error
+
+
 def _netcdf_value(value: Any) -> Any:  # noqa: ANN401  (attributes are of any type)
     if value is None or isinstance(value, bool | dict):
         return json.dumps(value)
@@ -289,19 +319,19 @@ def json_value(value: Any) -> Any:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def reported(target: Path) -> Iterator[None]:
+def reported(target: Path | str) -> Iterator[None]:
     """Turn what the libraries raise into one line; let no warning of theirs out."""
     try:
         with warnings.catch_warnings():
             # Data types that zarr v3's specification has not settled: our own reader has them.
             warnings.simplefilter("ignore")
             yield
-    except (OutputError, AssertionError):
+    except (HpcodecError, AssertionError):
         raise
     except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         with contextlib.suppress(OSError):
-            if shutil.disk_usage(target.parent).free < _ZARR_CHUNK:
+            if shutil.disk_usage(Path(target).parent).free < _ZARR_CHUNK:
                 reason += " (the disk is full)"
         raise OutputError(
             f"expected to write '{target}'; got: {reason}. Check the folder, its rights and space."

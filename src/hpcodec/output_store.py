@@ -1,6 +1,7 @@
 """How a store is written: a zarr group whose fields are arrays of payloads.
 
 skeleton, codings --create_store--> StoreOutput.add, .put, ..., .finish
+what an interrupted run left --create_store(resume)--> the same, from where that was
 """
 
 from __future__ import annotations
@@ -8,18 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
-from zarr.codecs import BloscCodec
+import zarr
+from zarr.abc.store import Store as Place
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 
-from hpcodec.errors import UsageError
+from hpcodec.errors import OutputError, UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
-from hpcodec.output import OutputVariable, create_output
-from hpcodec.output_formats import ZarrOutput, json_value, reported
-from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, chunk_shape, folder_size
+from hpcodec.output import OutputVariable, check_target, local_target
+from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported
+from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
+from hpcodec.unfinished import Note, flush, growing, ignored
 
 __all__ = ["StoreOutput", "create_store"]
 
@@ -29,9 +37,42 @@ _SHORT = 2**16  # bytes of a coordinate that is worth a codec of its own
 class StoreOutput(ZarrOutput):
     """A store being written; made by :func:`create_store`."""
 
-    def __init__(self, *made: Any) -> None:  # noqa: ANN401  (as the class above has them)
-        super().__init__(*made)
-        self._key_every: dict[str, int] = {}
+    def __init__(self, where: Path | Place, target: Path | str) -> None:
+        super().__init__(where, target, ())
+        self._codings: dict[str, Coding] = {}
+        self.journal: Path | None = None
+        """Where a journal makes it worth keeping when it is interrupted."""
+
+    @classmethod
+    def resumed(cls, where: Path | Place, target: Path | str) -> Self:
+        """The output that an interrupted run left, with its arrays.
+
+        Raises
+        ------
+        OutputError
+            If it is damaged.
+        """
+        output = cls(where, target)
+        try:
+            if isinstance(where, Path):  # what zarr was about to give its name
+                for torn in where.rglob("*.partial"):
+                    torn.unlink()
+            output._group = zarr.open_group(where, mode="r+", zarr_format=3)
+            found = stored_variables(output._group)
+        except Exception as error:  # zarr raises many kinds
+            raise OutputError(
+                f"expected an unfinished store in '{where}'; got {type(error).__name__}: it is "
+                "damaged. Begin anew with --overwrite."
+            ) from error
+        for item in found.values():
+            output._codings[item.name] = item.coding
+            output._variables[item.name] = OutputVariable(item.name, item.dims, item.shape)
+        return output
+
+    @property
+    def codings(self) -> dict[str, Coding]:
+        """Of the compressed variables, by name."""
+        return dict(self._codings)
 
     def add(self, variable: OutputVariable, coding: Coding) -> None:
         """Create the array of a compressed variable, or replace it by one of another coding.
@@ -44,7 +85,7 @@ class StoreOutput(ZarrOutput):
             Of its payloads.
         """
         self._variables[variable.name] = variable
-        self._key_every[variable.name] = coding.key_every
+        self._codings[variable.name] = coding
         with reported(self._target):
             self._group.create_array(
                 variable.name,
@@ -67,11 +108,26 @@ class StoreOutput(ZarrOutput):
         OutputError
             If it cannot be written.
         """
-        shape, every = self._variables[name].shape, self._key_every[name]
-        path = self._path / name / chunk_key(shape, step, every)
         with reported(self._target):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(chunk)
+            self._set(self._key(name, step), chunk)
+
+    def chunk(self, name: str, step: int) -> bytes:
+        """The chunk that :meth:`put` stored; empty if there is none."""
+        with reported(self._target):
+            return self._get(self._key(name, step))
+
+    def _key(self, name: str, step: int) -> str:
+        shape, every = self._variables[name].shape, self._codings[name].key_every
+        return f"{name}/{chunk_key(shape, step, every)}"
+
+    def _get(self, key: str) -> bytes:
+        found = sync((self._group.store_path / key).get(default_buffer_prototype()))
+        return b"" if found is None else bytes(found.to_bytes())
+
+    def _set(self, key: str, value: bytes) -> None:
+        """Store a value whole: on a disk, zarr gives it its name when it is written."""
+        buffer = default_buffer_prototype().buffer.from_bytes(value)
+        sync((self._group.store_path / key).set(buffer))
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write the attribute that makes it a store, and drop what zarr's JSON can do without."""
@@ -79,21 +135,28 @@ class StoreOutput(ZarrOutput):
             self._group.attrs[ATTRIBUTE] = dict(record)
         self.shrink()
 
+    def settle(self) -> None:
+        """Have on disk what is not written again by who goes on with it."""
+        if self.journal is not None:
+            with reported(self._target):
+                flush(self.journal.parent)
+
     def shrink(self) -> None:
         """Rewrite the metadata without white space and empty optional keys."""
-        for path in self._path.rglob("zarr.json"):
-            data = json.loads(path.read_text("utf-8"))
-            plain = {k: v for k, v in data.items() if v not in ([], {})}
-            if plain.get("chunk_key_encoding", {}).get("name") == "default":
-                plain["chunk_key_encoding"] = {"name": "default"}
-            kept = data if "shape" in data and data["shape"] == [] else plain
-            with reported(self._target):
-                path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
+        with reported(self._target):
+            for key in ["zarr.json", *(f"{name}/zarr.json" for name in self._group.array_keys())]:
+                data = json.loads(self._get(key))
+                plain = {k: v for k, v in data.items() if v not in ([], {})}
+                if plain.get("chunk_key_encoding", {}).get("name") == "default":
+                    plain["chunk_key_encoding"] = {"name": "default"}
+                kept = data if "shape" in data and data["shape"] == [] else plain
+                self._set(key, json.dumps(kept, separators=(",", ":")).encode("utf-8"))
 
     @property
     def size(self) -> int:
         """Bytes of all files."""
-        return folder_size(self._path)
+        place = self._group.store_path
+        return sync(place.store.getsize_prefix(place.path))
 
     def even_out(self) -> None:
         """Store evenly spaced coordinates as start and step, and shuffle other short ones."""
@@ -103,13 +166,14 @@ class StoreOutput(ZarrOutput):
                 continue
             options: dict[str, Any] = {"chunks": array.shape}
             if spacing(values) is not None:
-                options |= {"serializer": {"name": EVEN}, "compressors": None}
+                options |= {"serializer": {"name": EVEN}, "compressors": Crc32cCodec()}
             elif values.nbytes <= _SHORT:
                 # Bits are shuffled in whole groups of eight values only.
                 options["chunks"] = (-(-values.size // 8) * 8,)
-                options["compressors"] = BloscCodec(
+                blosc = BloscCodec(
                     typesize=values.itemsize, cname="zstd", clevel=9, shuffle="bitshuffle"
                 )
+                options["compressors"] = (blosc, Crc32cCodec())
             else:
                 continue
             metadata: Any = array.metadata
@@ -122,12 +186,20 @@ class StoreOutput(ZarrOutput):
                     attributes=array.attrs.asdict(),
                     dimension_names=metadata.dimension_names,
                     overwrite=True,
+                    config=KEEP_ALL,
                     **options,
                 )[...] = values
 
 
 @contextmanager
-def create_store(path: str, skeleton: xr.Dataset, *, overwrite: bool) -> Iterator[StoreOutput]:
+def create_store(
+    path: str,
+    skeleton: xr.Dataset,
+    *,
+    overwrite: bool,
+    resume: bool = False,
+    note: Note = ignored,
+) -> Iterator[StoreOutput]:
     """Open a store for writing; it appears under its name only when the block ends well.
 
     Parameters
@@ -137,17 +209,37 @@ def create_store(path: str, skeleton: xr.Dataset, *, overwrite: bool) -> Iterato
     skeleton : xr.Dataset
         Raw dataset of all but the compressed variables.
     overwrite : bool
-        Replace an existing store, at the end.
+        Replace an existing store, at the end; and begin anew, unless ``resume``.
+    resume : bool
+        Go on with what an interrupted run left, if it did.
+    note : callable
+        Called with a line on an unfinished store that is replaced, or kept.
+
+    Yields
+    ------
+    StoreOutput
+        With all that is carried; with codings too, if it is gone on with. As long as there is no
+        journal, nothing is kept of a run that is interrupted.
 
     Raises
     ------
     UsageError
         If the path has another suffix.
     OutputError
-        If the target exists and ``overwrite`` is false, or it cannot be written.
+        If the target exists and ``overwrite`` is false, there is an unfinished store and it is
+        not said what to do with it, another process writes it, or it cannot be written.
     """
-    if not path.rstrip("/").endswith(".zarr"):
-        raise UsageError(f"expected a store's path to end in .zarr; got '{path}'.")
-    with create_output(path, skeleton, (), overwrite, StoreOutput) as output:
-        output.even_out()
+    target = local_target(path)
+    if target is None or not path.rstrip("/").endswith(".zarr"):
+        raise UsageError(f"expected a store's local path to end in .zarr; got '{path}'.")
+    check = partial(check_target, target, StoreOutput, overwrite)
+    with growing(target, check, overwrite=overwrite, resume=resume, note=note) as growth:
+        if growth.resumable:
+            output = StoreOutput.resumed(growth.new, target)
+        else:
+            output = StoreOutput(growth.new, target)
+            with reported(target):
+                output.fill(skeleton)
+                output.even_out()
+        output.journal = growth.journal
         yield output

@@ -14,7 +14,7 @@ from typing import Any
 
 from hpcodec.fields import FORMAT_VERSION
 
-__all__ = ["VariableReport", "record", "record_size"]
+__all__ = ["VariableReport", "command_line", "record", "record_size"]
 
 _FIGURES = ("rmse", "max_error", "remap_rmse")
 
@@ -55,24 +55,29 @@ class VariableReport:
     remap_rmse: float
 
 
-def record(reports: Sequence[VariableReport]) -> dict[str, Any]:
+def command_line() -> str:
+    """Beginning of the command that runs; empty in a program of another name."""
+    called = sys.argv[0].rpartition("/")[2] == "hpcodec"
+    return " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else ""
+
+
+def record(reports: Sequence[VariableReport], command: str) -> dict[str, Any]:
     """What the root of a store says of itself."""
-    return _record({one.name: [getattr(one, key) for key in _FIGURES] for one in reports})
+    return _record({one.name: [getattr(one, key) for key in _FIGURES] for one in reports}, command)
 
 
 def record_size(names: Sequence[str]) -> int:
     """Bytes that the root's attribute takes at most, and a digit more or less in the codings."""
     widest = -1.234e-100
-    widest_record = _record({name: [widest] * len(_FIGURES) for name in names})
+    widest_record = _record({name: [widest] * len(_FIGURES) for name in names}, command_line())
     return len(json.dumps(widest_record, separators=(",", ":"))) + 16 + 4 * len(names)
 
 
-def _record(errors: dict[str, list[float]]) -> dict[str, Any]:
-    called = sys.argv[0].rpartition("/")[2] == "hpcodec"
+def _record(errors: dict[str, list[float]], command: str) -> dict[str, Any]:
     return {
         "format": FORMAT_VERSION,
         "version": version("hpcodec"),
-        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
+        "command": command,
         "error": {
             name: {
                 key: float(f"{figure:.4g}") for key, figure in zip(_FIGURES, figures, strict=True)

@@ -23,8 +23,8 @@ class Finding:
 def validate(path: str) -> list[Finding]:
     """Findings about a store; none if it is whole and its models are installed.
 
-    Every payload is fetched, its checksums are checked, and its symbols decoded with the
-    model's tables.
+    All that is carried is read, with its checksums; every payload is fetched, its checksums are
+    checked, and its symbols decoded with the model's tables.
 
     Parameters
     ----------
@@ -44,6 +44,11 @@ def validate(path: str) -> list[Finding]:
         )
         for name in gone
     ]
+    for name in store.carried:
+        try:
+            store.check(name, sums=True)
+        except HpcodecError as error:
+            findings.append(Finding(name, str(error)))
     for item in store.variables.values():
         findings += _check(store, item)
     return findings

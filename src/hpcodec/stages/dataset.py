@@ -153,7 +153,7 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
         part = variable.isel(dict(zip(order, slab, strict=False)))
         try:
             raw = part.transpose(*order).to_numpy()
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # every file system behind fsspec raises its own kinds
             raise FormatError(
                 f"expected readable data; got an error in '{spec.name}', step {start + done} "
                 f"({_one_line(error)}). The file is damaged or gone."

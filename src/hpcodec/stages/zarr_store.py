@@ -27,6 +27,7 @@ from zarr.core.sync import sync
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.fields import FORMAT_VERSION, Coding
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
+from hpcodec.unfinished import partial_folder
 
 __all__ = [
     "ATTRIBUTE",
@@ -35,8 +36,8 @@ __all__ = [
     "StoredVariable",
     "chunk_key",
     "chunk_shape",
-    "folder_size",
     "open_store",
+    "stored_variables",
 ]
 
 CODEC = "hpcodec.field_space"
@@ -44,11 +45,6 @@ CODEC = "hpcodec.field_space"
 
 ATTRIBUTE = "hpcodec"
 """Attribute of the root that makes a group a store, written when all else is."""
-
-
-def folder_size(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
@@ -165,15 +161,46 @@ class Store:
         head = self._fetch(key, HEADER_MOST)
         return self._fetch(key, prefix_size(head, level))
 
+    @property
+    def carried(self) -> list[str]:
+        """Names of the arrays that are not compressed."""
+        return sorted(set(self._group.array_keys()) - set(self.variables))
+
+    def check(self, name: str, *, sums: bool = False) -> None:
+        """Refuse what is carried if a chunk is not there, which zarr would take for fill values.
+
+        With ``sums`` also if it cannot be read, which fails where a checksum is another.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged.
+        """
+        array: Any = self._group[name]
+        for place in np.ndindex(array.cdata_shape):
+            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+            if not sync((self._group.store_path / key).exists()):
+                raise self._gone(key)
+        try:
+            _ = array[...] if sums else None
+        except Exception as error:  # every codec raises its own kinds
+            raise FormatError(
+                f"expected readable values of '{name}' in '{self.path}'; got {_said(error)}. "
+                "The store is damaged: compress again."
+            ) from error
+
+    def _gone(self, key: str) -> FormatError:
+        return FormatError(
+            f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
+            "compress again."
+        )
+
     def _fetch(self, key: str, size: int | None) -> bytes:
         place = self._group.store_path / key
         request = None if size is None else RangeByteRequest(0, size)
         found = sync(place.get(default_buffer_prototype(), request))
         if found is None:
-            raise FormatError(
-                f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
-                "compress again."
-            )
+            raise self._gone(key)
         return bytes(found.to_bytes())
 
     @property
@@ -198,9 +225,13 @@ def open_store(path: str) -> Store:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         record = group.attrs.asdict().get(ATTRIBUTE)
     except Exception as error:  # every file system behind fsspec raises its own kinds
+        if (left := partial_folder(Path(path))).is_dir():
+            raise FormatError(
+                f"expected an hpcodec store; '{path}' is not finished, and stands in '{left}'. "
+                "Finish it with: hpcodec compress --resume."
+            ) from error
         raise FormatError(
-            f"expected an hpcodec store; got '{path}' ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}). Check the path."
+            f"expected an hpcodec store; got '{path}' ({_said(error)}). Check the path."
         ) from error
     if not isinstance(record, dict) or "format" not in record:
         raise FormatError(
@@ -214,18 +245,32 @@ def open_store(path: str) -> Store:
             "Install a release that reads it."
         )
     try:
-        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-        variables = {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+        variables = stored_variables(group)
     except FormatError:
         raise
     except Exception as error:
         raise FormatError(
-            f"expected readable metadata in '{path}'; got {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}. The store is damaged."
+            f"expected readable metadata in '{path}'; got {_said(error)}. The store is damaged."
         ) from error
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
     return Store(path, record, variables, group)
+
+
+def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
+    """Compressed variables of a group, finished or not, by name.
+
+    Raises
+    ------
+    FormatError
+        If one is not of this format.
+    """
+    arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
+    return {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
 def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
