@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 import xarray as xr
 
-from hpcodec.coding import coding_for
-from hpcodec.conventions import plain_attributes
-from hpcodec.errors import GridError, UsageError
+from hpcodec.coding import coding_for, frequent_masks
+from hpcodec.errors import GridError, MissingValueError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
-from hpcodec.missing import fill_missing
+from hpcodec.layout import describe_layout
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.pipeline import Encoded, Followed, encode_fields
 from hpcodec.report import VariableReport, record, record_size
@@ -29,8 +28,9 @@ from hpcodec.stages.dataset import (
     carried,
     find_fields,
     open_source,
-    read_steps,
+    read_stored,
 )
+from hpcodec.stages.wire import read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 from hpcodec.targets import check_ratio, check_rmse, rmse_for
 
@@ -66,8 +66,6 @@ class Options:
         Torch device, or ``auto``.
     batch : int
         Fields at a time.
-    fill : str
-        What missing values become: ``nearest``, a number, or empty to refuse them.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
     """
@@ -80,7 +78,6 @@ class Options:
     remap: str = "least_squares"
     device: str = "auto"
     batch: int = 4
-    fill: str = ""
     key_every: int = 1
 
     def __post_init__(self) -> None:
@@ -136,12 +133,13 @@ def compress(
         specs = find_fields(dataset, variables)
         skeleton = carried(dataset, (*specs, *_left_out(dataset, variables)))
         with create_store(target, skeleton, overwrite=overwrite) as output:
-            codings = _create_arrays(output, dataset, specs, options)
+            layout = describe_layout(dataset)
+            codings = _create_arrays(output, dataset, specs, options, layout)
             reports = [
                 _compress_variable(output, dataset, spec, coding, options, told)
                 for spec, coding in zip(specs, codings, strict=True)
             ]
-            output.finish(record(reports))
+            output.finish(record(reports, layout))
             size = output.size
     finally:
         dataset.close()
@@ -159,24 +157,30 @@ def _left_out(dataset: xr.Dataset, variables: Sequence[str] | None) -> tuple[Fie
 
 
 def _create_arrays(
-    output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
+    output: StoreOutput,
+    dataset: xr.Dataset,
+    specs: Sequence[FieldSpec],
+    options: Options,
+    layout: dict[str, Any],
 ) -> list[Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
+    masks = {spec.name: frequent_masks(dataset, spec) for spec in specs}
     errors = rmse_for(options.rmse, [spec.name for spec in specs])
-    if options.rmse:
-        codings = [
-            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **_wanted(spec, options))
-            for spec in specs
-        ]
-        for spec, coding in zip(specs, codings, strict=True):
-            output.add(_variable(dataset, spec), coding)
-        return codings
-    for spec in specs:  # first with any size, to learn what the metadata take
-        coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
+
+    def add(spec: FieldSpec, size: int) -> Coding:
+        coding = coding_for(spec, size, rmse=errors[spec.name], **_wanted(spec, options))
+        coding = replace(coding, masks=masks[spec.name])
         output.add(_variable(dataset, spec), coding)
+        return coding
+
+    if options.rmse:
+        return [add(spec, _float_bytes(spec)) for spec in specs]
+    for spec in specs:  # first with any size, to learn what the metadata take
+        add(spec, _float_bytes(spec) // 2)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
+    told = record_size([spec.name for spec in specs], layout)
+    rest = int(fields / options.ratio) - output.size - told
     codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
@@ -186,8 +190,7 @@ def _create_arrays(
                 f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        codings.append(coding_for(spec, size, **_wanted(spec, options)))
-        output.add(_variable(dataset, spec), codings[-1])
+        codings.append(add(spec, size))
     return codings
 
 
@@ -203,13 +206,14 @@ def _float_bytes(spec: FieldSpec) -> int:
 
 
 def _variable(dataset: xr.Dataset, spec: FieldSpec) -> OutputVariable:
-    """Leading axes in the source's order, then rows and columns."""
+    """Leading axes, then rows and columns; stored in the source's order."""
     return OutputVariable(
         name=spec.name,
         dims=(*(name for name, _ in spec.leading), spec.latitude, spec.longitude),
         shape=(*spec.leading_shape, *spec.grid.shape),
-        attributes=plain_attributes(dataset.variables[spec.name].attrs),
+        attributes=dataset.variables[spec.name].attrs,
         leading=len(spec.leading),
+        order=spec.order,
     )
 
 
@@ -224,15 +228,14 @@ def _compress_variable(
     errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
     # One by one, each from what was found at the same level or member a time before, or else from
     # the last: so that the bytes do not depend on the batch.
-    size, cycle = 0, prod(spec.leading_shape[1:])
+    size = masks = sum(map(len, coding.masks))
+    cycle = prod(spec.leading_shape[1:])
     # Fields that follow another have hints of their own: they need other steps than key fields.
     hints: dict[tuple[int, bool], Hint] = {}
     chunks = [_Chunk(coding.key_every) for _ in range(cycle)]
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
-        values = read_steps(dataset, spec, start, stop)
-        values = fill_missing(values, options.fill, spec.name)
-        for step, one in enumerate(values, start):
+        for step, one in enumerate(read_stored(dataset, spec, start, stop), start):
             with _named(spec.name):
                 last = chunks[step % cycle].last
                 like, any_like = (step % cycle, last is None), (-1, last is None)
@@ -243,8 +246,10 @@ def _compress_variable(
             if chunk:
                 output.put(spec.name, step, chunk)
             size += len(encoded.payloads[0])
-            errors.add(encoded.decoded, one[None])
-            floors.add(encoded.floor, one[None])
+            masks += read_header(encoded.payloads[0]).mask_size
+            truth = spec.packing.finite(one[None])
+            errors.add(spec.packing.unpack(encoded.decoded), truth)
+            floors.add(spec.packing.unpack(encoded.floor), truth)
         told(spec.name, stop, spec.steps)
     figures = errors.figures()
     return VariableReport(
@@ -256,6 +261,7 @@ def _compress_variable(
         level=coding.level,
         source_bytes=_float_bytes(spec) * spec.steps,
         payload_bytes=size,
+        mask_bytes=masks,
         numbers=cell_count(coding.level) / cell_count(coding.bottleneck),
         rmse=figures.rmse,
         max_error=figures.max_error,
@@ -286,5 +292,5 @@ def _named(variable: str) -> Iterator[None]:
     """Name the variable in what is said of a field that cannot be had as asked."""
     try:
         yield
-    except UsageError as error:
-        raise UsageError(f"'{variable}': {error}") from error
+    except (UsageError, MissingValueError) as error:
+        raise type(error)(f"'{variable}': {error}") from error

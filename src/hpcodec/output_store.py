@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from zarr.codecs import BloscCodec
+from xarray.backends.zarr import FillValueCoder
+from zarr.codecs import BloscCodec, TransposeCodec
 
 from hpcodec.errors import UsageError
 from hpcodec.even import EVEN, spacing
@@ -45,17 +46,24 @@ class StoreOutput(ZarrOutput):
         """
         self._variables[variable.name] = variable
         self._key_every[variable.name] = coding.key_every
+        dtype = coding.packing.native
+        attributes = {k: json_value(v) for k, v in variable.attributes.items()}
+        fill = variable.attributes.get("_FillValue")
+        if fill is not None:
+            attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
+        turned = variable.order not in ((), tuple(range(len(variable.dims))))
         with reported(self._target):
             self._group.create_array(
                 variable.name,
-                shape=variable.shape,
-                dtype="float32",
-                chunks=chunk_shape(variable.shape, coding.key_every),
+                shape=variable.stored(variable.shape),
+                dtype=dtype,
+                chunks=variable.stored(chunk_shape(variable.shape, coding.key_every)),
+                filters=[TransposeCodec(order=variable.order)] if turned else [],
                 serializer={"name": CODEC, "configuration": coding.to_dict()},
                 compressors=None,
-                fill_value=float("nan"),
-                attributes={k: json_value(v) for k, v in variable.attributes.items()},
-                dimension_names=variable.dims,
+                fill_value=float("nan") if dtype.kind == "f" else 0,
+                attributes=attributes,
+                dimension_names=variable.stored(variable.dims),
                 overwrite=True,
             )
 
@@ -67,8 +75,8 @@ class StoreOutput(ZarrOutput):
         OutputError
             If it cannot be written.
         """
-        shape, every = self._variables[name].shape, self._key_every[name]
-        path = self._path / name / chunk_key(shape, step, every)
+        variable, every = self._variables[name], self._key_every[name]
+        path = self._path / name / chunk_key(variable.shape, step, every, variable.order)
         with reported(self._target):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(chunk)
