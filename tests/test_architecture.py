@@ -16,12 +16,12 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "terminal"),
-    ("even", "faces", "grid", "missing", "output_formats", "targets"),
-    ("fields", "conventions", "remap_operators", "journal", "unfinished"),
-    ("entropy", "networks", "output"),
+    ("even", "faces", "grid", "layout", "missing", "output_formats", "packing", "targets"),
+    ("fields", "conventions", "masks", "remap_operators", "journal", "unfinished"),
+    ("entropy", "mask_table", "networks", "output"),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "step_search"),
-    ("coding", "fitting", "maps"),
+    ("chains", "coding", "fitting", "maps"),
     ("pipeline",),
     ("series",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from hpcodec import cli
 from hpcodec.terminal import progress
-from tests.synthetic import MODEL, raw
+from tests.nasty import coast
+from tests.synthetic import MODEL, raw, series
 
 VERBS = ("compress", "decompress", "info", "validate", "models", "compare", "bench", "train")
 
@@ -55,6 +58,24 @@ def test_compress(single_source: str, tmp_path: Path) -> None:
     assert about["ratio"] >= 4
     assert [item["name"] for item in about["variables"]] == ["t2m"]
     assert error == ""
+
+
+def test_ratio_with_and_without_masks(tmp_path: Path) -> None:
+    source = series(3)
+    source["t2m"].values[:, coast()] = np.nan
+    source["none"] = source["t2m"].where(False).assign_attrs(units="K")
+    source.to_netcdf(tmp_path / "a.nc")
+    made, store = str(tmp_path / "a.nc"), str(tmp_path / "a.zarr")
+    plain, _ = run("compress", made, store, "--ratio", "4", "--model", MODEL)
+    (told,) = re.findall(r"t2m\t.*?(\S+) \((\S+) without masks\)", plain)
+    assert 4 <= float(told[0]) < float(told[1])
+    about = json.loads(run("info", store, "--json")[0])["variables"]
+    assert about["t2m"]["mask_bytes"] > 50
+    assert f"{about['t2m']['mask_bytes']} bytes" in run("info", store)[0]
+    again, _ = run("compress", made, store, "--ratio", "4", "--overwrite", "--json")
+    rows = {row["name"]: row for row in json.loads(again)["variables"]}
+    assert rows["t2m"]["mask_bytes"] == about["t2m"]["mask_bytes"]
+    assert rows["none"]["rmse"] is None
 
 
 def test_compress_by_error(rich_source: str, tmp_path: Path) -> None:

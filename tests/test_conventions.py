@@ -10,16 +10,15 @@ import pytest
 import xarray as xr
 
 from hpcodec.conventions import (
-    decoded,
     degrees,
     healpix_attributes,
     healpix_skeleton,
     horizontal_axis,
-    plain_attributes,
     supporting,
     unsuitable,
 )
 from hpcodec.errors import GridError, LevelError
+from hpcodec.packing import plain_attributes
 from hpcodec.stages.dataset import OutputVariable, create_output
 
 
@@ -66,33 +65,6 @@ def test_radians_become_degrees() -> None:
 def test_unsuitable(dtype: str, attributes: dict[str, Any], reason: str) -> None:
     got = unsuitable(np.dtype(dtype), attributes)
     assert (reason in got) if reason else got == ""
-
-
-def test_decoded_packed_and_missing() -> None:
-    attributes = {"scale_factor": 0.5, "add_offset": 10, "_FillValue": -1, "missing_value": [7, 8]}
-    got = decoded(np.array([0, -1, 2, 7, 8], "i2"), attributes)
-    np.testing.assert_array_equal(got, [10, np.nan, 11, np.nan, np.nan])
-
-
-def test_decoded_unsigned_fill_is_spelt_either_way() -> None:
-    for fill in (-1, 255, np.int8(-1)):
-        got = decoded(np.array([-2, -1, 3], "i1"), {"_Unsigned": "true", "_FillValue": fill})
-        np.testing.assert_array_equal(got, [254, np.nan, 3])
-    assert decoded(np.array([255], "u1"), {"_Unsigned": "false"}).tolist() == [-1]
-
-
-@pytest.mark.parametrize("fill", [np.nan, 1e20, "none", 70000, 0.5, None, -(10**30)])
-def test_decoded_ignores_impossible_fills(fill: object) -> None:
-    values = np.array([0, 4464, -1], "i2")
-    assert decoded(values, {"missing_value": fill}).tolist() == [0, 4464, -1]
-
-
-def test_decoded_float_keeps_its_type_and_its_source() -> None:
-    values = np.array([1, 1e20], ">f4")
-    got = decoded(values, {"_FillValue": 1e20, "scale_factor": "text"})
-    assert got.dtype == np.dtype("=f4")
-    np.testing.assert_array_equal(got, [1, np.nan])
-    assert values[1] == np.float32(1e20)
 
 
 def test_supporting_roles() -> None:

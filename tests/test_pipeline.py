@@ -174,10 +174,21 @@ def test_constant_fields(constant: float) -> None:
     np.testing.assert_allclose(by_rmse.decoded, values, rtol=0, atol=1e-37)
 
 
-def test_missing_values_are_refused() -> None:
-    values = FIELDS[:1].copy()
-    values[0, 3, 4] = np.nan
-    with pytest.raises(MissingValueError):
+def test_missing_values_come_back() -> None:
+    values = FIELDS[:2].copy()
+    values[0, 3, 4], values[0, 5, 6:9], values[1, :4] = np.nan, np.inf, -np.inf
+    made = encode_fields(values, coding(), "cpu")
+    decoded = decode_fields(made.payloads, coding(), "cpu")
+    missing = ~np.isfinite(values)
+    np.testing.assert_array_equal(decoded[missing], values[missing])
+    np.testing.assert_array_equal(np.isfinite(decoded), ~missing)
+    assert np.abs(decoded[~missing] - values[~missing]).max() < 6
+
+
+def test_what_float32_cannot_hold_is_refused() -> None:
+    values = FIELDS[:1].astype("f8")
+    values[0, 3, 4] = 1e300
+    with pytest.raises(MissingValueError, match=r"float32 can hold; got 1e\+300"):
         encode_fields(values, coding(), "cpu")
 
 

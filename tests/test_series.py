@@ -9,14 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcodec.fields import Scaling
+from hpcodec.fields import Coding, Scaling
+from hpcodec.grid import LatLonGrid
+from hpcodec.packing import Packing
 from hpcodec.pipeline import Encoded, Followed
 from hpcodec.series import Series
 from hpcodec.step_search import AS_EXPECTED, Hint
 from tests.synthetic import waves
 
-WEIGHTS = np.cos(np.deg2rad(np.linspace(90, -90, 37)))[:, None]
+GRID = LatLonGrid.regular((90.0, -5.0, 37), (0.0, 5.0, 72))
 FIELDS = waves(24)
+
+
+def series_of(leading: tuple[int, ...], every: int) -> Series:
+    coding = Coding("any", "00" * 32, GRID, level=4, size=900, bottleneck=4, key_every=every)
+    return Series(leading, coding, Packing())
 
 
 def encoded(step: int) -> Encoded:
@@ -42,14 +49,14 @@ def taken(series: Series, first: int, last: int) -> list[tuple[int, bytes]]:
     ],
 )
 def test_chunks(leading: tuple[int, ...], every: int, chunks: dict[int, bytes]) -> None:
-    series = Series(leading, every, WEIGHTS)
+    series = series_of(leading, every)
     assert dict(taken(series, 0, int(np.prod(leading)))) == chunks
     assert series.settled
     assert series.size == sum(map(len, chunks.values()))
 
 
 def test_a_field_starts_from_its_own_level_a_time_before() -> None:
-    series = Series((4, 2), 2, WEIGHTS)
+    series = series_of((4, 2), 2)
     assert series.before(0) == (AS_EXPECTED, None)
     taken(series, 0, 1)
     assert series.before(1) == (encoded(0).hint, None)  # a key field, from the last of its kind
@@ -68,12 +75,12 @@ def test_who_begins_with_a_state_goes_on_as_if_there_had_been_no_end(
     times: int, levels: int, every: int, data: st.DataObject
 ) -> None:
     count, leading = times * levels, (times, levels)
-    whole = Series(leading, every, WEIGHTS)
-    first = Series(leading, every, WEIGHTS)
+    whole = series_of(leading, every)
+    first = series_of(leading, every)
     chunks = taken(whole, 0, count)
     ends = [step + 1 for step in range(count) if taken(first, step, step + 1) and first.settled]
     end = data.draw(st.sampled_from(ends))
-    before, after = Series(leading, every, WEIGHTS), Series(leading, every, WEIGHTS)
+    before, after = series_of(leading, every), series_of(leading, every)
     written = taken(before, 0, end)
     after.go_on(json.loads(json.dumps(before.state)))
     assert after.done == end

@@ -141,10 +141,11 @@ def test_only_one_writes(tmp_path: Path) -> None:
     target = tmp_path / "a.zarr"
     with growing(target, nothing) as growth:
         write(growth)
+        options: dict[str, bool]
         for options in ({}, {"overwrite": True}, {"resume": True}):
             with (
                 pytest.raises(OutputError, match="alone"),
-                growing(target, nothing, **options),
+                growing(target, nothing, **options),  # type: ignore[arg-type]
             ):
                 pass
         with growing(tmp_path / "b.zarr", nothing) as other:

@@ -50,6 +50,15 @@ def test_a_missing_payload(damaged: Path, chunk: Path) -> None:
     assert "got none" in finding.what
 
 
+@pytest.mark.parametrize("name", ["lat", "lon"])
+def test_a_damaged_coordinate(damaged: Path, name: str) -> None:
+    path = damaged / name / "c" / "0"
+    path.write_bytes(path.read_bytes()[:-1])
+    (finding,) = validate(str(damaged))
+    assert finding.where == name
+    assert "\n" not in finding.what
+
+
 def test_every_damaged_step_is_found(series_store: str, tmp_path: Path) -> None:
     copy = tmp_path / "copy.zarr"
     shutil.copytree(series_store, copy)

@@ -66,9 +66,6 @@ def compress(
     variable: Variables = None,
     model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
     remap: Annotated[str, typer.Option(help="least_squares or idw.")] = "least_squares",
-    fill: Annotated[
-        str, typer.Option(help="What missing values become: nearest or a number; else refused.")
-    ] = "",
     key_every: Annotated[
         int,
         typer.Option(help="Code each field from the one before, a key field every so many times."),
@@ -96,7 +93,6 @@ def compress(
         remap=remap,
         device=device,
         batch=batch,
-        fill=fill,
         key_every=key_every,
     )
     target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
@@ -138,7 +134,7 @@ def compress(
                 r.model,
                 f"level {r.bottleneck} of {r.level}",
                 f"{r.numbers:g}x",
-                f"{r.source_bytes / r.payload_bytes:.1f}",
+                _ratio(r.source_bytes, r.payload_bytes, r.mask_bytes),
                 f"{r.rmse:.4g} {r.units}",
                 f"{r.max_error:.4g} {r.units}",
                 f"{r.remap_rmse:.4g} {r.units}",
@@ -146,6 +142,11 @@ def compress(
             for r in reports
         ],
     )
+
+
+def _ratio(source: int, compressed: int, masks: int) -> str:
+    rest = f" ({source / (compressed - masks):.1f} without masks)" if masks else ""
+    return f"{source / compressed:.1f}{rest}"
 
 
 @app.command()
@@ -209,6 +210,7 @@ def info(
             "RMSE",
             "max error",
             "remap alone",
+            "masks",
             "bytes by level",
         ),
         [
@@ -221,6 +223,7 @@ def info(
                     f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
                     for key in ("rmse", "max_error", "remap_rmse")
                 ),
+                f"{item['mask_bytes']:,} bytes" if item["mask_bytes"] else "",
                 " ".join(str(size) for size in item["first_field_bytes"].values()),
             )
             for name, item in about["variables"].items()

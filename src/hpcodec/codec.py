@@ -10,7 +10,7 @@ depend on its own fields alone, in whatever order chunks are written.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Self
 
@@ -24,10 +24,10 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 
-from hpcodec.coding import coding_for
-from hpcodec.errors import FormatError, GridError, MissingValueError, UsageError
+from hpcodec.coding import coding_for, frequent_masks
+from hpcodec.errors import FormatError, GridError, UsageError
 from hpcodec.fields import Coding
-from hpcodec.missing import fill_missing
+from hpcodec.packing import PLAIN
 from hpcodec.pipeline import decode_fields, encode_fields
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.wire import split_payloads
@@ -90,26 +90,29 @@ def coding_of(
     )
     if not variable.dtype.kind == "f":
         raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
-    (spec,) = find_fields(variable.to_dataset(), [name])
+    dataset = variable.to_dataset()
+    (spec,) = find_fields(dataset, [name])
     size = int(4 * prod(spec.grid.shape) // share)
-    return coding_for(spec, size, rmse=wanted, model=model, key_every=key_every)
+    coding = coding_for(spec, size, rmse=wanted, model=model, key_every=key_every)
+    # The type is the array's, which may be another than this variable's.
+    return replace(coding, packing=PLAIN, masks=frequent_masks(dataset, spec))
 
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
-    fields = np.asarray(values, np.float32).reshape(-1, *coding.grid.shape)
-    missing = np.asarray(np.isnan(fields).all((1, 2)))
-    # A chunk of several steps may reach beyond the array.
-    count = len(fields) - int(np.argmin(missing[::-1]))
-    if missing[:count].any():
-        raise MissingValueError(
-            "expected fields with values; got one that is missing whole. Leave it out."
+    if values.shape[-2:] != coding.grid.shape:
+        raise GridError(
+            f"expected chunks (..., {coding.grid.shape[0]}, {coding.grid.shape[1]}); got "
+            f"{values.shape}. Transpose them with zarr's codec of that name."
         )
-    fields = fields[:count]
-    fields = fill_missing(fields, "", "the chunk")
+    fields = values.reshape(-1, *coding.grid.shape)
+    if fields.dtype.kind == "f":
+        # A chunk of several steps may reach beyond the array: decoding fills it with NaN again.
+        whole = np.flatnonzero(~np.isnan(fields).all((1, 2)))
+        fields = fields[: 1 + int(whole.max(initial=0))]
     return b"".join(encode_fields(fields, coding).payloads)
 
 
-def _decode(chunk: bytes, coding: Coding, count: int | None) -> npt.NDArray[np.float32]:
+def _decode(chunk: bytes, coding: Coding, count: int | None) -> npt.NDArray[Any]:
     """Fields of a chunk, missing after its last where ``count`` is larger."""
     payloads = split_payloads(chunk)
     if count is None:
@@ -120,7 +123,9 @@ def _decode(chunk: bytes, coding: Coding, count: int | None) -> npt.NDArray[np.f
         )
     if coding.key_every > 1:
         payloads = [b"".join(payloads[: i + 1]) for i in range(len(payloads))]
-    fields = np.full((count, *coding.grid.shape), np.nan, np.float32)
+    native = coding.packing.native
+    beyond = np.nan if native.kind == "f" else 0
+    fields = np.full((count, *coding.grid.shape), beyond, native)
     fields[: len(payloads)] = decode_fields(payloads, coding)
     return fields
 
@@ -166,23 +171,28 @@ class FieldSpaceCodec(ArrayBytesCodec):
         return {"name": CODEC, "configuration": self.coding.to_dict()}
 
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
-        """Refuse arrays that are not float fields, or chunks that are not whole spheres."""
+        """Refuse arrays that are not of numbers, or chunks that are not whole spheres."""
         chunk = tuple(chunk_grid.chunk_shape)
         rows_columns = self.coding.grid.shape
-        if chunk[-2:] != rows_columns or shape[-2:] != rows_columns:
+        if not {*rows_columns} <= {*chunk} & {*shape}:
             raise GridError(
                 f"expected chunks of whole fields, (..., {rows_columns[0]}, {rows_columns[1]}); "
                 f"got {chunk} of {shape}. Set chunks to whole fields."
             )
         wanted = chunk_shape(shape, self.coding.key_every)
-        if self.coding.key_every > 1 and chunk != wanted:
+        straight = chunk[-2:] == rows_columns  # else zarr's codec transpose comes first
+        if self.coding.key_every > 1 and straight and chunk != wanted:
             raise GridError(
                 f"expected chunks {wanted}, of fields that follow each other; got {chunk}. Set "
                 "chunks to these, or key_every to what they hold along the first axis."
             )
         native = getattr(dtype, "to_native_dtype", lambda: dtype)()
-        if np.dtype(native).kind != "f":
-            raise GridError(f"expected a floating-point array; got {native}.")
+        if np.dtype(native).kind not in "fiu":
+            raise GridError(f"expected an array of numbers; got {native}.")
+
+    def _as(self, dtype: np.dtype[Any]) -> Coding:
+        """The coding of an array of this type, whatever type the codec was made for."""
+        return replace(self.coding, packing=replace(self.coding.packing, dtype=dtype.str))
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Not known before encoding."""
@@ -190,15 +200,15 @@ class FieldSpaceCodec(ArrayBytesCodec):
 
     async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         values = chunk_array.as_numpy_array()
-        payload = await asyncio.to_thread(_encode, values, self.coding)
+        payload = await asyncio.to_thread(_encode, values, self._as(values.dtype))
         return chunk_spec.prototype.buffer.from_bytes(payload)
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         count = prod(chunk_spec.shape[:-2])
-        values = await asyncio.to_thread(_decode, chunk_bytes.to_bytes(), self.coding, count)
         native = chunk_spec.dtype.to_native_dtype()
+        values = await asyncio.to_thread(_decode, chunk_bytes.to_bytes(), self._as(native), count)
         # numpy's own stubs are wider than zarr's protocol of an array.
-        shaped: Any = values.reshape(chunk_spec.shape).astype(native, copy=False)
+        shaped: Any = values.reshape(chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_ndarray_like(shaped)
 
 
@@ -257,7 +267,8 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
                 f"expected chunks of whole fields, (..., {grid[0]}, {grid[1]}) float32 in C order; "
                 f"got {values.shape} {values.dtype}. Set chunks to whole fields, dtype to float32."
             )
-        return _encode(ensure_contiguous_ndarray(values).view(np.float32), self.coding)
+        fields = ensure_contiguous_ndarray(values).view(np.float32).reshape(-1, *grid)
+        return _encode(fields, self.coding)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
         """Fields of a chunk, ``(n * rows * columns,)`` float32."""

@@ -1,16 +1,23 @@
 """How a variable is to be coded: model, level, bottleneck, and the bytes or the error of a field.
 
-FieldSpec, options --coding_for--> Coding
+FieldSpec, options --coding_for--> Coding;   dataset, FieldSpec --frequent_masks--> its masks
 """
 
 from __future__ import annotations
 
+from math import prod
+
+import xarray as xr
+
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import BASE_LEVEL
+from hpcodec.mask_table import MaskTable
+from hpcodec.masks import Mask
 from hpcodec.models import choose_model, load_model
+from hpcodec.stages.dataset import read_stored
 
-__all__ = ["coding_for"]
+__all__ = ["coding_for", "frequent_masks"]
 
 
 def coding_for(
@@ -84,4 +91,19 @@ def coding_for(
         remap=remap,
         rmse=rmse,
         key_every=key_every,
+        packing=spec.packing,
     )
+
+
+def frequent_masks(dataset: xr.Dataset, spec: FieldSpec) -> tuple[str, ...]:
+    """Masks that fields share, for :class:`Coding` to have once.
+
+    Sought in the first, middle and last time, so that no more than these is read twice.
+    """
+    times, others = (*spec.leading_shape, 1)[0], prod(spec.leading_shape[1:])
+    masks = (
+        Mask.of(read_stored(dataset, spec, step, step + 1)[0], spec.packing)
+        for time in sorted({0, times // 2, times - 1})
+        for step in range(time * others, (time + 1) * others)
+    )
+    return MaskTable.of(spec.grid.shape, masks).codes if spec.steps > 1 else ()

@@ -103,7 +103,7 @@ def compare(
                 stop = min(start + batch, item.steps)
                 truth = read_steps(source, spec, start, stop)
                 payloads = [store.read(item, step) for step in range(start, stop)]
-                decoded = decode_fields(payloads, item.coding, device)
+                decoded = item.coding.packing.finite(decode_fields(payloads, item.coding, device))
                 sums[SOURCE_GRID].add(decoded, truth)
                 _add_levels(sums, item, payloads, truth, device)
                 if plot and start == 0 and number == 0:

@@ -7,7 +7,7 @@ store --decompress--> dataset    on the source grid, or on HEALPix cells of any 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from math import prod
 from typing import Any
@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcodec.coding import coding_for
-from hpcodec.conventions import plain_attributes
+from hpcodec.coding import coding_for, frequent_masks
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import cell_count
 from hpcodec.journal import Journal, open_journal
-from hpcodec.missing import fill_missing
+from hpcodec.layout import describe_layout
 from hpcodec.models import resolve_device
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.report import VariableReport, command_line, record, record_size
@@ -32,7 +31,7 @@ from hpcodec.stages.dataset import (
     carried,
     find_fields,
     open_source,
-    read_steps,
+    read_stored,
 )
 from hpcodec.targets import check_ratio, check_rmse, rmse_for
 from hpcodec.unfinished import Note, ignored
@@ -68,8 +67,6 @@ class Options:
         Torch device, or ``auto``.
     batch : int
         Fields at a time.
-    fill : str
-        What missing values become: ``nearest``, a number, or empty to refuse them.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
     """
@@ -82,7 +79,6 @@ class Options:
     remap: str = "least_squares"
     device: str = "auto"
     batch: int = 4
-    fill: str = ""
     key_every: int = 1
 
     def __post_init__(self) -> None:
@@ -146,19 +142,20 @@ def compress(
         skeleton = carried(dataset, (*specs, *_left_out(dataset, variables)))
         # Before anything is touched: an option that is refused costs no work that was done.
         request = _request(specs, options)
+        layout = describe_layout(dataset)
         with create_store(
             target, skeleton, overwrite=overwrite, resume=resume, note=note
         ) as output:
             assert output.journal is not None
             journal = open_journal(output.journal, request, free=("command",))
-            codings = output.codings or _create_arrays(output, dataset, specs, options)
+            codings = output.codings or _create_arrays(output, dataset, specs, options, layout)
             reports = [
                 _compress_variable(
                     output, journal, dataset, spec, codings[spec.name], options, told
                 )
                 for spec in specs
             ]
-            output.finish(record(reports, journal.request["command"]))
+            output.finish(record(reports, layout, journal.request["command"]))
             size = output.size
     finally:
         dataset.close()
@@ -189,25 +186,31 @@ def _left_out(dataset: xr.Dataset, variables: Sequence[str] | None) -> tuple[Fie
 
 
 def _create_arrays(
-    output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
+    output: StoreOutput,
+    dataset: xr.Dataset,
+    specs: Sequence[FieldSpec],
+    options: Options,
+    layout: dict[str, Any],
 ) -> dict[str, Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
+    masks = {spec.name: frequent_masks(dataset, spec) for spec in specs}
     errors = rmse_for(options.rmse, [spec.name for spec in specs])
+
+    def add(spec: FieldSpec, size: int) -> None:
+        coding = coding_for(spec, size, rmse=errors[spec.name], **_wanted(spec, options))
+        output.add(_variable(dataset, spec), replace(coding, masks=masks[spec.name]))
+
     if options.rmse:
-        codings = [
-            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **_wanted(spec, options))
-            for spec in specs
-        ]
-        for spec, coding in zip(specs, codings, strict=True):
-            output.add(_variable(dataset, spec), coding)
+        for spec in specs:
+            add(spec, _float_bytes(spec))
         output.settle()
         return output.codings
     for spec in specs:  # first with any size, to learn what the metadata take
-        coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
-        output.add(_variable(dataset, spec), coding)
+        add(spec, _float_bytes(spec) // 2)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
+    told = record_size([spec.name for spec in specs], layout)
+    rest = int(fields / options.ratio) - output.size - told
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
@@ -216,7 +219,7 @@ def _create_arrays(
                 f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        output.add(_variable(dataset, spec), coding_for(spec, size, **_wanted(spec, options)))
+        add(spec, size)
     output.settle()
     return output.codings
 
@@ -233,13 +236,14 @@ def _float_bytes(spec: FieldSpec) -> int:
 
 
 def _variable(dataset: xr.Dataset, spec: FieldSpec) -> OutputVariable:
-    """Leading axes in the source's order, then rows and columns."""
+    """Leading axes, then rows and columns; stored in the source's order."""
     return OutputVariable(
         name=spec.name,
         dims=(*(name for name, _ in spec.leading), spec.latitude, spec.longitude),
         shape=(*spec.leading_shape, *spec.grid.shape),
-        attributes=plain_attributes(dataset.variables[spec.name].attrs),
+        attributes=dataset.variables[spec.name].attrs,
         leading=len(spec.leading),
+        order=spec.order,
     )
 
 
@@ -252,10 +256,9 @@ def _compress_variable(
     options: Options,
     told: Told,
 ) -> VariableReport:
-    def batches(start: int, stop: int) -> Iterator[tuple[int, Floats]]:
+    def batches(start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[Any]]]:
         for first in range(start, stop, options.batch):
-            values = read_steps(dataset, spec, first, min(first + options.batch, stop))
-            yield first, fill_missing(values, options.fill, spec.name)
+            yield first, read_stored(dataset, spec, first, min(first + options.batch, stop))
 
     series = write_series(output, journal, spec, coding, batches, options.device, told)
     figures = series.errors.figures()
@@ -268,6 +271,7 @@ def _compress_variable(
         level=coding.level,
         source_bytes=_float_bytes(spec) * spec.steps,
         payload_bytes=series.size,
+        mask_bytes=series.masks,
         numbers=cell_count(coding.level) / cell_count(coding.bottleneck),
         rmse=figures.rmse,
         max_error=figures.max_error,

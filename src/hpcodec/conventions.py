@@ -1,9 +1,9 @@
-"""The one file that spells CF and DGGS attributes.
+"""The one file that spells CF and DGGS attributes, but for those of packing.
 
     horizontal_axis, degrees    which coordinate is a latitude or a longitude
     supporting, unsuitable      which variables are not fields, and why
-    decoded                     stored numbers -> physical values, missing ones NaN
     healpix_skeleton, healpix_attributes    what a HEALPix result says about itself
+    with_history, lossy_attributes          what was done to the data, and what it cost
 
 References
 ----------
@@ -22,16 +22,17 @@ import xarray as xr
 
 from hpcodec.errors import GridError, LevelError
 from hpcodec.grid import cell_count
+from hpcodec.packing import decoded, plain_attributes
 
 __all__ = [
-    "decoded",
     "degrees",
     "healpix_attributes",
     "healpix_skeleton",
     "horizontal_axis",
-    "plain_attributes",
+    "lossy_attributes",
     "supporting",
     "unsuitable",
+    "with_history",
 ]
 
 _UNITS = {
@@ -45,10 +46,6 @@ _NAMES = {
 }
 _AXES = {"latitude": "y", "longitude": "x"}
 
-# Attributes that hold for the stored numbers only, not for the values they stand for.
-_FILLS = ("_FillValue", "missing_value")
-_PACKING = (*_FILLS, "scale_factor", "add_offset", "_Unsigned")
-_RANGES = ("valid_range", "valid_min", "valid_max", "actual_range")
 # What GRIB decoders say about the source's grid: false once the values lie on HEALPix.
 _GRIB_GRID = re.compile(
     r"GRIB_(gridType|gridDefinition\w*|numberOfPoints|N[xyvij]?|[ij]\w*(Scan|Direction|Points)\w*"
@@ -154,40 +151,11 @@ def unsuitable(dtype: np.dtype[Any], attributes: Mapping[str, Any]) -> str:
     if " since " in units:
         return "it holds dates"
     packed = "scale_factor" in attributes or "add_offset" in attributes
+    if packed and np.any(np.equal(attributes.get("scale_factor", 1), 0)):
+        return "its scale_factor is 0"
     if dtype.kind in "iu" and not packed and units in {"", "1", "-"}:
         return "it holds integers without a unit: a mask or a count"
     return ""
-
-
-def decoded(values: npt.NDArray[Any], attributes: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """Physical values of stored numbers, any shape; missing ones are NaN.
-
-    Undoes ``_Unsigned``, ``_FillValue``, ``missing_value``, ``scale_factor`` and ``add_offset``.
-    Unpacked floats keep their type (in native byte order); everything else becomes float64, so
-    that the one rounding is the caller's. ``values`` is not changed.
-    """
-    raw = values.astype(values.dtype.newbyteorder("="), copy=False)
-    unsigned = _text(attributes, "_Unsigned")
-    kind = {"true": "u", "false": "i"}.get(unsigned, raw.dtype.kind)
-    if raw.dtype.kind in "iu" and kind != raw.dtype.kind:
-        raw = raw.view(f"{kind}{raw.dtype.itemsize}")
-    missing = np.zeros((), dtype=bool)
-    for key in _FILLS:
-        for fill in np.atleast_1d(attributes.get(key, [])):
-            missing = missing | _equal(raw, fill)
-    scale, offset = (_number(attributes, key) for key in ("scale_factor", "add_offset"))
-    result = raw
-    if raw.dtype.kind != "f" or scale is not None or offset is not None:
-        result = raw * np.float64(1 if scale is None else scale) + np.float64(offset or 0)
-    return np.where(missing, result.dtype.type(np.nan), result) if missing.any() else result
-
-
-def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes of a variable once it is stored as plain floats: without its packing."""
-    # CF 2.5.1: valid_* are in the units of the stored numbers, so they go with the packing.
-    packed = any(key in attributes for key in ("scale_factor", "add_offset", "_Unsigned"))
-    gone = {*_PACKING, *(_RANGES if packed else ())}
-    return {key: value for key, value in attributes.items() if key not in gone}
 
 
 def healpix_attributes(attributes: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
@@ -262,8 +230,7 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
         "refinement_level": int(level),
     }
     result = result.assign_coords(cell=cell, crs=((), np.int8(0), mapping))
-    lines = [str(skeleton.attrs.get("history", "")), history]
-    result.attrs |= {"Conventions": "CF-1.13", "history": "\n".join(filter(None, lines))}
+    result.attrs = {**with_history(skeleton.attrs, history), "Conventions": "CF-1.13"}
     for key in ("zarr_conventions", "dggs"):
         result.attrs.pop(key, None)
     if zarr:
@@ -272,29 +239,30 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
     return result
 
 
+def with_history(attributes: Mapping[str, Any], line: str) -> dict[str, Any]:
+    """Attributes of a dataset with a line more of ``history``, which says when it was written."""
+    lines = [str(attributes.get("history", "")).rstrip("\n"), line]
+    return {**attributes, "history": "\n".join(filter(None, lines))}
+
+
+def lossy_attributes(
+    *, version: str, model: str, weights: str, error: Mapping[str, float], units: str
+) -> dict[str, str]:
+    """Attribute of a field that says what its compression has lost, in the unit of the field.
+
+    Notes
+    -----
+    CF-1.13 has a place for lossy compression (section 8.4), but only for rounding of bits by one of
+    four algorithms, which ``quantization`` must name. This is none of them, so it has a name that
+    CF does not use; its text is in the form of CF's ``implementation``.
+    """
+    named = {"rmse": "RMSE", "max_error": "largest error"}
+    told = [
+        f"{word} {error[key]:.4g} {units}".rstrip() for key, word in named.items() if key in error
+    ]
+    about = "; ".join([f"model {model}, sha256 of weights {weights[:16]}", *told])
+    return {"lossy_compression": f"hpcodec.field_space: hpcodec version {version} ({about})"}
+
+
 def _text(attributes: Mapping[str, Any], key: str) -> str:
     return str(attributes.get(key, "")).strip().lower()
-
-
-def _number(attributes: Mapping[str, Any], key: str) -> float | None:
-    try:
-        return float(np.asarray(attributes[key]).ravel()[0])
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None  # absent, or text where a number belongs: as if absent
-
-
-def _equal(raw: npt.NDArray[Any], fill: Any) -> npt.NDArray[np.bool_]:  # noqa: ANN401
-    """Where ``raw`` holds ``fill``, compared as numbers of raw's type."""
-    never = np.zeros((), dtype=bool)
-    try:
-        number = float(fill) if raw.dtype.kind == "f" else int(fill)
-    except (TypeError, ValueError, OverflowError):
-        return never
-    if raw.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return np.asarray(raw == np.float64(number).astype(raw.dtype))
-    bits = 8 * raw.dtype.itemsize
-    if number != fill or not -(2 ** (bits - 1)) <= number < 2**bits:
-        return never
-    # Modulo the word: the fill value of an _Unsigned variable is spelt with the other sign.
-    return np.asarray(raw == np.array(int(number) % 2**bits, f"u{bits // 8}").view(raw.dtype))

@@ -14,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcodec.conventions import healpix_attributes, healpix_skeleton
+from hpcodec.conventions import (
+    healpix_attributes,
+    healpix_skeleton,
+    lossy_attributes,
+    with_history,
+)
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import OutputVariable, create_output, open_source
-from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+from hpcodec.stages.zarr_store import ATTRIBUTE, Store, StoredVariable, open_store
 from hpcodec.unfinished import Note, ignored
 
 __all__ = ["decompress", "skeleton_of"]
@@ -39,10 +44,10 @@ def skeleton_of(store: Store) -> xr.Dataset:
     for name in store.carried:
         store.check(name)
     dataset = open_source(store.path, store=True)
-    attributes = {k: v for k, v in dataset.attrs.items() if k != "hpcodec"}
+    attributes = {k: v for k, v in dataset.attrs.items() if k != ATTRIBUTE}
     plain = dataset.drop_vars(list(store.variables))
     plain.attrs = attributes
-    return plain
+    return store.layout.apply(plain)
 
 
 def decompress(
@@ -100,10 +105,13 @@ def decompress(
     skeleton = skeleton_of(store)
     dimension, times = _time_indices(skeleton, time)
     if times is not None:
-        skeleton = skeleton.isel({dimension: times})
-    if level is not None:
+        dims, skeleton = skeleton.encoding, skeleton.isel({dimension: times})
+        skeleton.encoding = dims
+    if level is None:
+        skeleton.attrs = with_history(skeleton.attrs, _now("decompress"))
+    else:
         skeleton = _on_cells(skeleton, chosen, level, zarr=target.rstrip("/").endswith(".zarr"))
-    picks = [_Pick(variable, level, dimension, times) for variable in chosen]
+    picks = [_Pick(store, variable, level, dimension, times) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
     outputs = [pick.output(kept) for pick in picks]
@@ -126,14 +134,19 @@ def _on_cells(
     """``skeleton`` without what lies on the source grid, with what HEALPix cells need."""
     horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
     gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
-    history = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec decompress --level {level}"
+    history = _now(f"decompress --level {level}")
     return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr)
+
+
+def _now(done: str) -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec {done}"
 
 
 @dataclass(frozen=True, eq=False)
 class _Pick:
     """The fields of a variable that are wanted, and on what grid."""
 
+    store: Store
     variable: StoredVariable
     level: int | None
     dimension: str
@@ -160,20 +173,39 @@ class _Pick:
     def output(self, kept: Sequence[str]) -> OutputVariable:
         """Variable of the result; ``kept`` are the names that it may refer to."""
         variable, leading = self.variable, len(self.variable.dims) - 2
-        on_cells = self.level is not None
-        horizontal = (cell_count(self.level),) if self.level is not None else variable.shape[-2:]
-        attributes = variable.attributes
+        shape = tuple(len(where) for where in self._selection)
+        attributes = {**variable.attributes, **self._lossy}
+        if self.level is None:
+            return OutputVariable(
+                name=variable.name,
+                dims=variable.dims,
+                shape=(*shape, *variable.shape[-2:]),
+                dtype=variable.coding.packing.dtype,
+                attributes=attributes,
+                leading=leading,
+                order=variable.order,
+                encoding=self.store.layout.encoding(variable.name),
+            )
         return OutputVariable(
             name=variable.name,
-            dims=(*variable.dims[:-2], *(("cell",) if on_cells else variable.dims[-2:])),
-            shape=(*(len(where) for where in self._selection), *horizontal),
-            attributes=healpix_attributes(attributes, kept) if on_cells else attributes,
+            dims=(*variable.dims[:-2], "cell"),
+            shape=(*shape, cell_count(self.level)),
+            attributes=healpix_attributes(attributes, kept),
             leading=leading,
         )
 
-    def decode(
-        self, payloads: Sequence[bytes], device: str, sharp: bool
-    ) -> npt.NDArray[np.float32]:
+    @property
+    def _lossy(self) -> dict[str, str]:
+        record, coding = self.store.record, self.variable.coding
+        return lossy_attributes(
+            version=str(record.get("version")),
+            model=coding.model,
+            weights=coding.weights,
+            error=record.get("error", {}).get(self.variable.name, {}),
+            units=str(self.variable.attributes.get("units", "")),
+        )
+
+    def decode(self, payloads: Sequence[bytes], device: str, sharp: bool) -> npt.NDArray[Any]:
         """Fields of payloads on the wanted grid."""
         coding = self.variable.coding
         if self.level is None:
@@ -185,7 +217,12 @@ def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
     """Dimension of time, and positions of the times chosen; none chosen: None."""
     if not time:
         return "", None
-    decoded = xr.decode_cf(skeleton)
+    dated = {
+        name: variable.variable
+        for name, variable in skeleton.coords.items()
+        if " since " in str(variable.attrs.get("units"))
+    }
+    decoded = xr.decode_cf(xr.Dataset(coords=dated))
     names = [str(n) for n, v in decoded.coords.items() if v.ndim == 1 and v.dtype.kind in "MO"]
     if not names:
         raise UsageError("expected a time coordinate to select from; the store has none.")

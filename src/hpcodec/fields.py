@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hpcodec.errors import FormatError, nearest
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
+from hpcodec.packing import PLAIN, Packing
 
 __all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
 
@@ -39,6 +40,11 @@ class FieldSpec:
         Names of the two horizontal dimensions.
     standard_name, units, long_name : str
         From the variable's CF attributes; empty where it has none.
+    dims : tuple of str
+        All dimensions in the variable's own order; by default the leading ones, then latitude,
+        then longitude.
+    packing : Packing
+        How its numbers are stored.
     """
 
     name: str
@@ -49,6 +55,14 @@ class FieldSpec:
     standard_name: str = ""
     units: str = ""
     long_name: str = ""
+    dims: tuple[str, ...] = ()
+    packing: Packing = PLAIN
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """For leading dimensions, latitude and longitude: the place of each in the variable."""
+        canonical = (*(name for name, _ in self.leading), self.latitude, self.longitude)
+        return tuple((self.dims or canonical).index(name) for name in canonical)
 
     @property
     def leading_shape(self) -> tuple[int, ...]:
@@ -72,7 +86,7 @@ class Scaling:
     scale: float
 
 
-_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1}
+_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1, "packing": PLAIN, "masks": ()}
 """Keys of a coding that may be left out, and what they are then."""
 
 
@@ -101,6 +115,10 @@ class Coding:
         unit; 0 for as little as ``size`` allows.
     key_every : int
         Fields of a chunk along the first axis, each but the first following the one before it.
+    packing : Packing
+        How the decoded numbers are stored.
+    masks : tuple of str
+        Where values are missing, for fields to refer to: codes of a :class:`MaskTable`.
 
     Examples
     --------
@@ -120,6 +138,8 @@ class Coding:
     remap: str = "least_squares"
     rmse: float = 0.0
     key_every: int = 1
+    packing: Packing = PLAIN
+    masks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
@@ -127,6 +147,10 @@ class Coding:
         for key, off in _OFF.items():
             if plain[key] == off:
                 del plain[key]
+        if "packing" in plain:
+            plain["packing"] = self.packing.to_dict()
+        if "masks" in plain:
+            plain["masks"] = list(self.masks)
         return {"format": FORMAT_VERSION, **plain, "grid": self.grid.to_dict()}
 
     @classmethod
@@ -159,6 +183,10 @@ class Coding:
                 raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
         if "rmse" in values:
             values["rmse"] = _positive(values["rmse"])
+        if "packing" in values:
+            values["packing"] = Packing.from_dict(values["packing"])
+        if "masks" in values:
+            values["masks"] = _texts(values["masks"])
         try:
             coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
         except TypeError as error:
@@ -178,6 +206,12 @@ def _positive(value: Any) -> float:  # noqa: ANN401
     if not number > 0:
         raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
     return number
+
+
+def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise FormatError(f"expected a list of texts as 'masks'; got {str(value)[:40]!r}.")
+    return tuple(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +237,10 @@ class CompressedField:
         loses: 32 is a factor of 4, half of the amplitude.
     codes : tuple of bytes
         Code of each of ``residuals``, where choosing them gave it already; else empty.
+    mask : int
+        Number of its mask, as a :class:`MaskTable` has it.
+    mask_code : bytes
+        Of the mask itself, if the field brings its own.
     """
 
     base: npt.NDArray[np.int32]
@@ -213,6 +251,8 @@ class CompressedField:
     carry: tuple[int, ...] = ()
     power: tuple[int, ...] = ()
     codes: tuple[bytes, ...] = ()
+    mask: int = 0
+    mask_code: bytes = b""
 
     @property
     def bottleneck(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.mask_table import NONE
 from hpcodec.models import Model
 from hpcodec.stages.normalise import denormalise, normalise
 from hpcodec.stages.wire import pack
@@ -76,6 +77,7 @@ def fit(
     errors: Errors,
     hint: Hint = AS_EXPECTED,
     after: Trail | None = None,
+    mask: tuple[int, bytes] = (NONE, b""),
 ) -> Fitted:
     """Payload of a field, the nearest below ``coding.size`` or ``coding.rmse`` that is found.
 
@@ -95,6 +97,8 @@ def fit(
         As in the result for a field like this one.
     after : Trail, optional
         Of the field that this one follows, which has the same scaling.
+    mask : (int, bytes)
+        Number of the field's mask, and its code if the field brings its own.
 
     Raises
     ------
@@ -105,9 +109,19 @@ def fit(
         finest = min(coding.grid.natural_level + 1, model.card.architecture["level"])
         raise _below_floor(coding, errors, finest)
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
     if hint == AS_EXPECTED:
         hint = Hint(model.card.shift(variable))
+    own = len(mask[1])
+    if own >= coding.size:
+        raise UsageError(
+            f"expected a field that fits in {coding.size} bytes; the mask of its missing values "
+            f"alone has {own}. Choose a smaller ratio."
+        )
+    goal = (
+        _error_goal(coding, scaling, model, errors)
+        if coding.rmse
+        else _size_goal(coding, model, own)
+    )
     search = StepSearch(goal.limit, goal.expected, hint)
     normal = normalise(cells[None], [scaling])
     payload, decoded, value = b"", normal, 0.0
@@ -121,6 +135,7 @@ def fit(
             variable=variable,
             after=after,
         )
+        field = replace(field, mask=mask[0], mask_code=mask[1])
         code, values = pack(field, model.entropy), denormalise(fresh, [scaling])
         value = goal.value(code, values)
         if search.tell(value):
@@ -128,7 +143,7 @@ def fit(
         if search.met and not normal.any():
             break  # a constant field is exact at any step
     if chosen is None or not search.met or len(payload) > coding.size:
-        raise _unmet(coding, errors, value, len(payload))
+        raise _unmet(coding, errors, value if coding.rmse else value + own, len(payload))
     return Fitted(payload, decoded[0], search.hint, chosen)
 
 
@@ -139,9 +154,10 @@ class _Goal:
     expected: Callable[[float], float]
 
 
-def _size_goal(coding: Coding, model: Model) -> _Goal:
+def _size_goal(coding: Coding, model: Model, own: int) -> _Goal:
+    """Bytes without the mask's, which no step changes."""
     expected = model.card.expected_octave("size", coding.bottleneck, coding.level)
-    return _Goal(coding.size, lambda payload, _: len(payload), expected)
+    return _Goal(coding.size - own, lambda payload, _: len(payload) - own, expected)
 
 
 def _error_goal(coding: Coding, scaling: Scaling, model: Model, errors: Errors) -> _Goal:

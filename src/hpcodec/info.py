@@ -57,5 +57,6 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },
         "source_bytes": 4 * points * item.steps,
+        "mask_bytes": store.record.get("masks", {}).get(item.name, 0),
         "error": store.record.get("error", {}).get(item.name, {}),
     }

@@ -60,6 +60,10 @@ class OutputVariable:
         Names and sizes of the dimensions: the leading ones first, then the horizontal ones.
     attributes, leading
         As they are stored; how many of ``dims`` are leading.
+    order : tuple of int
+        Place of each of ``dims`` among those of the stored variable; by default their own.
+    encoding : mapping
+        How NetCDF stores it, as :meth:`hpcodec.layout.Layout.encoding` says.
     """
 
     name: str
@@ -68,6 +72,17 @@ class OutputVariable:
     dtype: str = "float32"
     attributes: Mapping[str, Any] = field(default_factory=dict)
     leading: int = 1
+    order: tuple[int, ...] = ()
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """For each dimension of the stored variable, its place among ``dims``."""
+        return tuple(np.argsort(self.order).tolist()) or tuple(range(len(self.dims)))
+
+    def stored(self, items: Sequence[Any]) -> tuple[Any, ...]:
+        """One item for each of ``dims``, in the order of the stored variable."""
+        return tuple(items[axis] for axis in self.axes)
 
 
 class Output(ABC):
@@ -103,12 +118,14 @@ class Output(ABC):
             for slab in hyperslabs(leading, start, start + len(values)):
                 block = tuple(part.stop - part.start for part in slab)
                 part = values[done : done + prod(block)].reshape(*block, *horizontal)
-                self._store(name, slab, part)
+                place = (*slab, *(slice(0, size) for size in horizontal))
+                self._store(name, variable.stored(place), part.transpose(variable.axes))
                 done += prod(block)
 
     def fill(self, skeleton: xr.Dataset) -> None:
         """Store all that is carried, and create the variables to be written."""
         dims = {str(dim): size for dim, size in skeleton.sizes.items()}
+        dims = {**skeleton.encoding.get("unused_dims", {}), **dims}
         for variable in self._variables.values():
             new = dict(zip(variable.dims, variable.shape, strict=True))
             assert all(dims.get(dim, size) == size for dim, size in new.items()), (dims, new)
@@ -123,9 +140,10 @@ class Output(ABC):
         for key, carried in skeleton.variables.items():
             name = str(key)
             with _read(name):
-                stored = _storable(carried)
+                stored = self._storable(carried)
             like = (tuple(map(str, stored.dims)), stored.shape, stored.dtype.str, stored.attrs)
-            self._create(OutputVariable(name, *like, leading=-1))
+            told = carried.encoding
+            self._create(OutputVariable(name, *like, leading=-1, encoding=told))
             rows = stored.shape[:1]  # none in a scalar
             block = max(1, _BLOCK * prod(rows) // max(1, stored.nbytes))
             for row in range(0, prod(rows), block):
@@ -135,6 +153,17 @@ class Output(ABC):
                 self._store(name, part, values)
         for variable in self._variables.values():
             self._create(variable)
+
+    def _storable(self, variable: xr.Variable) -> xr.Variable:
+        """``variable`` as both formats can hold it; numbers and characters are untouched."""
+        kind, size = variable.dtype.kind, variable.dtype.itemsize
+        if kind in "mM":
+            return xr.conventions.encode_cf_variable(variable)
+        if kind in "UTO" or (kind == "S" and size > 1):
+            raw = variable.to_numpy()
+            text = (raw.astype(str) if kind == "S" else raw).astype(object)
+            return xr.Variable(variable.dims, text, variable.attrs)
+        return variable
 
     @abstractmethod
     def _begin(self, dims: Mapping[str, int | None], attributes: Mapping[str, Any]) -> None:
@@ -166,28 +195,55 @@ class NetcdfOutput(Output):
                 self._file.createDimension(dim, size)
             self._file.setncatts({k: _netcdf_value(v) for k, v in attributes.items()})
 
+    def _storable(self, variable: xr.Variable) -> xr.Variable:
+        if variable.dtype.kind == "b":
+            marked = {**variable.attrs, "dtype": "bool"}  # as xarray marks and reads it
+            return xr.Variable(variable.dims, variable.to_numpy().astype("i1"), marked)
+        return super()._storable(variable)
+
     def _create(self, variable: OutputVariable) -> None:
-        dtype = np.dtype(variable.dtype)
+        dtype, told = np.dtype(variable.dtype), variable.encoding
+        if dtype == np.float16:  # which NetCDF does not have
+            dtype = np.dtype(np.float32)
         attributes = {k: _netcdf_value(v) for k, v in variable.attributes.items()}
         fill = attributes.pop("_FillValue", None)
-        options: dict[str, Any] = {"endian": {">": "big"}.get(dtype.byteorder, "native")}
-        if variable.leading >= 0:
-            horizontal = variable.shape[variable.leading :]
+        big = dtype.byteorder == ">" or told.get("endian") == "big"
+        if big:
+            dtype = dtype.newbyteorder(">")
+        options: dict[str, Any] = {"endian": "big" if big else "native"}
+        chunks = self._chunks(variable)
+        if chunks and dtype.kind != "O":
+            ours = variable.leading >= 0
+            packed = int(told.get("complevel", 0)) or int(ours)
             options |= {
-                "zlib": True,
-                "complevel": 1,
-                "shuffle": True,
-                "chunksizes": (1,) * variable.leading + horizontal,
+                "zlib": packed > 0,
+                "complevel": packed,
+                "shuffle": packed > 0 and bool(told.get("shuffle", ours)),
+                "fletcher32": bool(told.get("fletcher32", False)),
+                "chunksizes": chunks,
             }
         if fill is not None and dtype.kind != "O":
             options["fill_value"] = np.asarray(fill).astype(dtype)[()]
+        dims = variable.stored(variable.dims)
         with HDF5_LOCK:
             created = self._file.createVariable(
-                variable.name, str if dtype.kind == "O" else dtype, variable.dims, **options
+                variable.name, str if dtype.kind == "O" else dtype, dims, **options
             )
             created.set_auto_maskandscale(False)
             created.set_auto_chartostring(False)
             created.setncatts(attributes)
+
+    def _chunks(self, variable: OutputVariable) -> tuple[int, ...]:
+        """The source's, as far as they fit; else a field to a chunk, or what the library likes."""
+        told = variable.encoding.get("chunks")
+        dims = [self._file.dimensions[dim] for dim in variable.stored(variable.dims)]
+        if isinstance(told, list) and len(told) == len(dims):
+            pairs = zip(map(int, told), dims, strict=True)
+            return tuple(max(1, n if d.isunlimited() else min(n, d.size)) for n, d in pairs)
+        if variable.leading < 0:
+            return ()
+        horizontal = variable.shape[variable.leading :]
+        return variable.stored((1,) * variable.leading + horizontal)
 
     def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
         with HDF5_LOCK:
@@ -226,6 +282,7 @@ class ZarrOutput(Output):
         itemsize = max(1, dtype.itemsize)
         ours = dtype.kind == "f" and variable.leading >= 0
         options: Any = {"fill_value": np.nan} if ours else {}
+        dtype = dtype.newbyteorder("=")  # zarr has the order of bytes in a codec
         chunks = [max(1, size) for size in variable.shape]
         if variable.leading > 0:
             field_bytes = max(1, prod(variable.shape[variable.leading :]) * itemsize)
@@ -236,14 +293,14 @@ class ZarrOutput(Output):
             chunks[0] = max(1, min(chunks[0], _BLOCK * chunks[0] // (prod(chunks) * itemsize)))
         self._arrays[variable.name] = self._group.create_array(
             variable.name,
-            shape=variable.shape,
+            shape=variable.stored(variable.shape),
             dtype=str if dtype.kind == "O" else dtype,
-            chunks=tuple(chunks),
+            chunks=variable.stored(chunks),
             compressors=(ZstdCodec(), Crc32cCodec()),
             config=KEEP_ALL,
             **options,
             attributes=attributes,
-            dimension_names=variable.dims,
+            dimension_names=variable.stored(variable.dims),
         )
 
     def _store(self, name: str, index: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
@@ -274,23 +331,6 @@ def hyperslabs(shape: tuple[int, ...], start: int, stop: int) -> Iterator[tuple[
         else:
             yield slice(row, stop // inner), *(slice(0, size) for size in shape[1:])
             start = stop // inner * inner
-
-
-def _storable(variable: xr.Variable) -> xr.Variable:
-    """``variable`` as both formats can hold it; numbers and characters are untouched."""
-    kind, size = variable.dtype.kind, variable.dtype.itemsize
-    if kind in "mM":
-        return xr.conventions.encode_cf_variable(variable)
-    if kind == "b":
-        marked = {**variable.attrs, "dtype": "bool"}  # as xarray marks and reads it
-        return xr.Variable(variable.dims, variable.to_numpy().astype("i1"), marked)
-    if kind in "UTO" or (kind == "S" and size > 1):
-        raw = variable.to_numpy()
-        text = (raw.astype(str) if kind == "S" else raw).astype(object)
-        return xr.Variable(variable.dims, text, variable.attrs)
-    if kind == "f" and size == 2:
-        return variable.astype("f4", keep_attrs=True)
-    return variable
 
 
 @contextlib.contextmanager

@@ -16,14 +16,16 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 import zarr
+from xarray.backends.zarr import FillValueCoder
 from zarr.abc.store import Store as Place
-from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
+from hpcodec.layout import Layout
 from hpcodec.output import OutputVariable, check_target, local_target
 from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported
 from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
@@ -58,7 +60,7 @@ class StoreOutput(ZarrOutput):
                 for torn in where.rglob("*.partial"):
                     torn.unlink()
             output._group = zarr.open_group(where, mode="r+", zarr_format=3)
-            found = stored_variables(output._group)
+            found = stored_variables(output._group, Layout())
         except Exception as error:  # zarr raises many kinds
             raise OutputError(
                 f"expected an unfinished store in '{where}'; got {type(error).__name__}: it is "
@@ -66,7 +68,9 @@ class StoreOutput(ZarrOutput):
             ) from error
         for item in found.values():
             output._codings[item.name] = item.coding
-            output._variables[item.name] = OutputVariable(item.name, item.dims, item.shape)
+            output._variables[item.name] = OutputVariable(
+                item.name, item.dims, item.shape, order=item.order
+            )
         return output
 
     @property
@@ -86,17 +90,24 @@ class StoreOutput(ZarrOutput):
         """
         self._variables[variable.name] = variable
         self._codings[variable.name] = coding
+        dtype = coding.packing.native
+        attributes = {k: json_value(v) for k, v in variable.attributes.items()}
+        fill = variable.attributes.get("_FillValue")
+        if fill is not None:
+            attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
+        turned = variable.order not in ((), tuple(range(len(variable.dims))))
         with reported(self._target):
             self._group.create_array(
                 variable.name,
-                shape=variable.shape,
-                dtype="float32",
-                chunks=chunk_shape(variable.shape, coding.key_every),
+                shape=variable.stored(variable.shape),
+                dtype=dtype,
+                chunks=variable.stored(chunk_shape(variable.shape, coding.key_every)),
+                filters=[TransposeCodec(order=variable.order)] if turned else [],
                 serializer={"name": CODEC, "configuration": coding.to_dict()},
                 compressors=None,
-                fill_value=float("nan"),
-                attributes={k: json_value(v) for k, v in variable.attributes.items()},
-                dimension_names=variable.dims,
+                fill_value=float("nan") if dtype.kind == "f" else 0,
+                attributes=attributes,
+                dimension_names=variable.stored(variable.dims),
                 overwrite=True,
             )
 
@@ -117,8 +128,8 @@ class StoreOutput(ZarrOutput):
             return self._get(self._key(name, step))
 
     def _key(self, name: str, step: int) -> str:
-        shape, every = self._variables[name].shape, self._codings[name].key_every
-        return f"{name}/{chunk_key(shape, step, every)}"
+        variable, every = self._variables[name], self._codings[name].key_every
+        return f"{name}/{chunk_key(variable.shape, step, every, variable.order)}"
 
     def _get(self, key: str) -> bytes:
         found = sync((self._group.store_path / key).get(default_buffer_prototype()))

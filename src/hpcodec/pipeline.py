@@ -1,7 +1,7 @@
 """The stages in order, and back, for the fields of one chunk.
 
-    values -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> values
+    stored -> fill -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
+    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> restore -> stored
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
@@ -13,19 +13,20 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError
+from hpcodec.chains import unchain
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitting import Errors, fit
-from hpcodec.grid import BASE_LEVEL
-from hpcodec.models import Model, load_model
+from hpcodec.mask_table import NONE, MaskTable, restored, without_missing
+from hpcodec.masks import Mask
+from hpcodec.missing import fill_smoothly
+from hpcodec.models import load_model
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import alike, denormalise, measure_scaling
-from hpcodec.stages.wire import read_header, split_payloads, unpack
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 if TYPE_CHECKING:
@@ -63,25 +64,29 @@ class Encoded:
     ----------
     payloads : list of bytes
         One for each field.
-    decoded : ndarray of float32
-        What decoding them gives: ``(n, rows, columns)`` or, from cells, ``(n, cells)``.
-    floor : ndarray of float32
-        What the remap alone would give, of the same shape.
+    decoded : ndarray
+        What decoding them gives: ``(n, rows, columns)`` of stored numbers or, from cells,
+        ``(n, cells)`` of float32.
+    floor : ndarray
+        What the remap alone would give, likewise.
     hint : Hint
         What the last field says of fields like it.
     last : Followed, optional
         What a field needs that follows the last one.
+    mask_bytes : int
+        Of the payloads, what tells where values are missing.
     """
 
     payloads: list[bytes]
-    decoded: Floats
-    floor: Floats
+    decoded: npt.NDArray[Any]
+    floor: npt.NDArray[Any]
     hint: Hint
     last: Followed | None = None
+    mask_bytes: int = 0
 
 
 def encode_fields(
-    values: Floats,
+    stored: npt.NDArray[Any],
     coding: Coding,
     device: str = "auto",
     hint: Hint = AS_EXPECTED,
@@ -91,10 +96,12 @@ def encode_fields(
 
     Parameters
     ----------
-    values : ndarray of float32
-        ``(n, rows, columns)`` on the coding's grid, finite.
+    stored : ndarray
+        ``(n, rows, columns)`` on the coding's grid, numbers of the coding's packing. What is
+        missing comes back bit for bit; the network sees a smooth surface there.
     coding : Coding
-        From :func:`coding_for`. Its error is on the source grid, weighted by the area of points.
+        From :func:`coding_for`. Its error is on the source grid, over the points that have a
+        value, weighted by their area.
     device : str
         Torch device, or ``auto``.
     hint : Hint
@@ -107,23 +114,33 @@ def encode_fields(
     Raises
     ------
     MissingValueError
-        If a value is missing or infinite.
+        If a value is too large for float32, or missing values are of too many kinds.
     UsageError
         If the fields cannot be had in so few bytes, or with so small an error.
     """
-    remap = remap_for(coding.grid, coding.level, coding.remap)
-    weights = coding.grid.area_weights
-    cells = remap.to_healpix(values)
-    floor = remap.to_latlon(cells)
+    remap, packing = remap_for(coding.grid, coding.level, coding.remap), coding.packing
+    values = packing.finite(stored)
+    masks = [Mask.of(field, packing) for field in stored]
+    cells = remap.to_healpix(np.stack([fill_smoothly(field) for field in values]))
+
+    def stored_of(decoded: Floats, masks: Sequence[Mask]) -> npt.NDArray[Any]:
+        return restored(remap.to_latlon(decoded), masks, packing)
 
     def errors_of(i: int) -> Errors:
+        truth, weights = values[i], coding.grid.area_weights
+
         def rmse(decoded: Floats) -> float:
-            return _rmse(remap.to_latlon(decoded), values[i : i + 1], weights)
+            (field,) = stored_of(decoded, masks[i : i + 1])
+            return _rmse(packing.unpack(field), truth, weights)
 
-        return Errors(_rmse(floor[i : i + 1], values[i : i + 1], weights), rmse)
+        return Errors(rmse(cells[i : i + 1]), rmse)
 
-    encoded = _encode(cells, coding, device, hint, errors_of, last)
-    return dataclasses.replace(encoded, decoded=remap.to_latlon(encoded.decoded), floor=floor)
+    table = MaskTable(coding.grid.shape, coding.masks)
+    found = [table.find(mask) for mask in masks]
+    encoded = _encode(cells, coding, device, hint, errors_of, last, found)
+    decoded, floor = stored_of(encoded.decoded, masks), stored_of(cells, masks)
+    told = sum(len(code) for _, code in found)
+    return dataclasses.replace(encoded, decoded=decoded, floor=floor, mask_bytes=told)
 
 
 def encode_cells(
@@ -142,7 +159,7 @@ def encode_cells(
     """
 
     def errors_of(i: int) -> Errors:
-        return Errors(0.0, lambda decoded: _rmse(decoded, cells[i : i + 1], np.ones(1)))
+        return Errors(0.0, lambda decoded: _rmse(decoded[0], cells[i], np.ones(1)))
 
     return _encode(cells, coding, device, hint, errors_of)
 
@@ -154,6 +171,7 @@ def _encode(
     hint: Hint,
     errors_of: Callable[[int], Errors],
     last: Followed | None = None,
+    masks: Sequence[tuple[int, bytes]] = (),
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
     model = load_model(coding.model, coding.weights)
@@ -173,6 +191,7 @@ def _encode(
                 errors=errors_of(i),
                 hint=hint,
                 after=after,
+                mask=masks[i] if masks else (NONE, b""),
             )
             if coding.key_every > 1:
                 last = Followed(scaling, model.coder(device).trail(fitted.field, after))
@@ -181,9 +200,14 @@ def _encode(
     return Encoded(payloads, decoded, cells, hint, last)
 
 
-def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> float:
-    error = decoded.astype(np.float64) - truth
-    return float(np.sqrt(np.mean(weights * error**2)))
+def _rmse(
+    decoded: npt.NDArray[Any], truth: npt.NDArray[Any], weights: npt.NDArray[np.float64]
+) -> float:
+    """Of the points that have a value; 0 where none has."""
+    there = np.isfinite(truth)
+    error = np.where(there, decoded.astype(np.float64) - truth, 0)
+    area = float((weights * there).sum())
+    return float(np.sqrt((weights * error**2).sum() / area)) if area else 0.0
 
 
 def decode_cells(
@@ -213,7 +237,8 @@ def decode_cells(
     Returns
     -------
     ndarray of float32
-        ``(n, 12 * 4**level)``, nested order, the variable's unit.
+        ``(n, 12 * 4**level)``, nested order, the variable's unit; NaN in cells most of which
+        has no value.
 
     Raises
     ------
@@ -222,6 +247,26 @@ def decode_cells(
     LevelError
         If the model does not give ``level``.
     """
+    cells, masks = _decode(payloads, coding, level, device, sharp)
+    return without_missing(cells, masks, coding.grid, coding.level)
+
+
+def decode_fields(
+    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
+) -> npt.NDArray[Any]:
+    """Fields on the source grid, ``(n, rows, columns)``, as the source has its numbers stored.
+
+    What was missing is what it was, bit for bit. See :func:`decode_cells`.
+    """
+    cells, masks = _decode(payloads, coding, coding.level, device, sharp)
+    values = remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
+    return restored(values, masks, coding.packing)
+
+
+def _decode(
+    payloads: Sequence[bytes], coding: Coding, level: int, device: str, sharp: bool
+) -> tuple[Floats, list[Mask]]:
+    """Whole fields of cells, and where values are missing on the source grid."""
     model = load_model(coding.model, coding.weights)
     decode = partial(
         model.coder(device).decode,
@@ -231,61 +276,15 @@ def decode_cells(
         sharp=sharp,
     )
     with _NETWORK:
-        fields, trails = _unpacked(payloads, coding, model, level, device)
+        fields, trails = unchain(payloads, coding, model, level, device)
         if any(trails):
             pairs = zip(fields, trails, strict=True)
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return denormalise(cells, [_scaling(field) for field in fields])
-
-
-def _unpacked(
-    payloads: Sequence[bytes], coding: Coding, model: Model, level: int, device: str
-) -> tuple[list[CompressedField], list[Trail | None]]:
-    """Fields of payloads, with the trail of the field that each follows."""
-    fields: list[CompressedField] = []
-    trails: list[Trail | None] = []
-    known, trail = list[bytes](), None
-    for payload in payloads:
-        *before, own = split_payloads(payload) if coding.key_every > 1 else [payload]
-        if before[: len(known)] != known:
-            known, trail = [], None
-        for earlier in before[len(known) :]:
-            field = _unpacked_one(earlier, coding, model, level)
-            trail = model.coder(device).trail(field, _after(field, trail))
-        known = before
-        fields.append(_unpacked_one(own, coding, model, level))
-        trails.append(_after(fields[-1], trail))
-    return fields, trails
-
-
-def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
-    if not field.carry:
-        return None
-    if trail is None:
-        raise FormatError(
-            "expected the field that another follows; the chunk begins with the other. The store "
-            "is damaged."
-        )
-    return trail
-
-
-def _unpacked_one(payload: bytes, coding: Coding, model: Model, level: int) -> CompressedField:
-    if (got := read_header(payload).bottleneck) != coding.bottleneck:
-        raise FormatError(
-            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
-            "is damaged."
-        )
-    return unpack(payload, model.entropy, max(level, BASE_LEVEL))
-
-
-def decode_fields(
-    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
-) -> Floats:
-    """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
-    cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
-    return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
+    table = MaskTable(coding.grid.shape, coding.masks)
+    masks = [table.get(field.mask, field.mask_code) for field in fields]
+    return denormalise(cells, [_scaling(field) for field in fields]), masks
 
 
 def _scaling(field: CompressedField) -> Scaling:

@@ -6,6 +6,7 @@ VariableReport --record--> attribute of the root
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ class VariableReport:
     bottleneck, level : int
         Finest coded level, and level of the remapped source.
     source_bytes, payload_bytes : int
-        As float32, and compressed (base included, metadata not).
+        As float32, and compressed (base and masks included, metadata not).
+    mask_bytes : int
+        Of the compressed ones, those that tell where values are missing.
     numbers : float
         Numbers in a source field over numbers in its compressed field.
     rmse, max_error : float
@@ -49,6 +52,7 @@ class VariableReport:
     level: int
     source_bytes: int
     payload_bytes: int
+    mask_bytes: int
     numbers: float
     rmse: float
     max_error: float
@@ -61,27 +65,39 @@ def command_line() -> str:
     return " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else ""
 
 
-def record(reports: Sequence[VariableReport], command: str) -> dict[str, Any]:
-    """What the root of a store says of itself."""
-    return _record({one.name: [getattr(one, key) for key in _FIGURES] for one in reports}, command)
+def record(
+    reports: Sequence[VariableReport], layout: dict[str, Any], command: str
+) -> dict[str, Any]:
+    """What the root of a store says of itself; ``layout`` is the source's."""
+    figures = {one.name: [getattr(one, key) for key in _FIGURES] for one in reports}
+    return _record(figures, {one.name: one.mask_bytes for one in reports}, layout, command)
 
 
-def record_size(names: Sequence[str]) -> int:
+def record_size(names: Sequence[str], layout: dict[str, Any]) -> int:
     """Bytes that the root's attribute takes at most, and a digit more or less in the codings."""
     widest = -1.234e-100
-    widest_record = _record({name: [widest] * len(_FIGURES) for name in names}, command_line())
+    figures = {name: [widest] * len(_FIGURES) for name in names}
+    masks = dict.fromkeys(names, 10**8)
+    widest_record = _record(figures, masks, layout, command_line())
     return len(json.dumps(widest_record, separators=(",", ":"))) + 16 + 4 * len(names)
 
 
-def _record(errors: dict[str, list[float]], command: str) -> dict[str, Any]:
-    return {
+def _record(
+    errors: dict[str, list[float]], masks: dict[str, int], layout: dict[str, Any], command: str
+) -> dict[str, Any]:
+    told = {
         "format": FORMAT_VERSION,
         "version": version("hpcodec"),
         "command": command,
         "error": {
             name: {
-                key: float(f"{figure:.4g}") for key, figure in zip(_FIGURES, figures, strict=True)
+                key: float(f"{figure:.4g}")
+                for key, figure in zip(_FIGURES, figures, strict=True)
+                if math.isfinite(figure)
             }
             for name, figures in errors.items()
         },
+        "masks": {name: size for name, size in masks.items() if size},
+        "source": layout,
     }
+    return {key: value for key, value in told.items() if value not in ({}, None)}

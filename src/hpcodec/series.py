@@ -12,23 +12,23 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import OutputError, UsageError
+from hpcodec.errors import MissingValueError, OutputError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.figures import ErrorSum
 from hpcodec.journal import Journal
 from hpcodec.output_store import StoreOutput
+from hpcodec.packing import Packing
 from hpcodec.pipeline import Encoded, Followed, encode_fields
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 __all__ = ["Batches", "Series", "Told", "write_series"]
 
-Floats = npt.NDArray[np.float32]
+Stored = npt.NDArray[Any]
 
-Batches = Callable[[int, int], Iterator[tuple[int, Floats]]]
-"""First index and fields of each batch between two flattened leading indices."""
+Batches = Callable[[int, int], Iterator[tuple[int, Stored]]]
+"""First index and fields, as they are stored, of each batch between two leading indices."""
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -41,19 +41,20 @@ class Series:
     ----------
     leading : sequence of int
         Sizes of the leading axes.
-    key_every : int
-        Fields of a chunk along the first axis.
-    weights : ndarray of float64
-        Area of each point, for the errors.
+    coding : Coding
+        Of the variable.
+    packing : Packing
+        How its numbers are stored.
     """
 
-    def __init__(
-        self, leading: Sequence[int], key_every: int, weights: npt.NDArray[np.float64]
-    ) -> None:
+    def __init__(self, leading: Sequence[int], coding: Coding, packing: Packing) -> None:
+        weights = coding.grid.area_weights
         self.errors, self.floors = ErrorSum(weights), ErrorSum(weights)
-        self.done, self.size = 0, 0  # fields, and bytes of their payloads
+        self.done = 0  # fields
+        # Bytes of the payloads, and of these what tells where values are missing.
+        self.size = self.masks = sum(map(len, coding.masks))
         self._length, self._cycle = prod(leading[:1]), prod(leading[1:])
-        self._key_every = key_every
+        self._key_every, self._packing = coding.key_every, packing
         # Fields that follow another have hints of their own: they need other steps than key fields.
         self._hints: dict[tuple[int, bool], Hint] = {}
         self._open: dict[int, tuple[list[bytes], Followed | None]] = {}
@@ -80,7 +81,7 @@ class Series:
         hint = known.get((place, is_key), known.get((-1, is_key), known.get((-1, True))))
         return hint or AS_EXPECTED, None if is_key else self._open[place][1]
 
-    def take(self, step: int, field: Floats, encoded: Encoded) -> bytes:
+    def take(self, step: int, field: Stored, encoded: Encoded) -> bytes:
         """Take in the field at ``step``, ``(rows, columns)``, after encoding.
 
         Returns
@@ -96,10 +97,12 @@ class Series:
         chunk = b"".join(payloads) if self.closes(step) else b""
         if not chunk:
             self._open[place] = payloads, encoded.last
-        self.errors.add(encoded.decoded, field[None])
-        self.floors.add(encoded.floor, field[None])
+        truth = self._packing.finite(field[None])
+        self.errors.add(self._packing.unpack(encoded.decoded), truth)
+        self.floors.add(self._packing.unpack(encoded.floor), truth)
         self.done = step + 1
         self.size += len(encoded.payloads[0])
+        self.masks += encoded.mask_bytes
         self._fields_sum = zlib.crc32(field.tobytes(), self._fields_sum)
         self._chunks_sum = zlib.crc32(chunk, self._chunks_sum)
         return chunk
@@ -111,6 +114,7 @@ class Series:
         return {
             "done": self.done,
             "size": self.size,
+            "masks": self.masks,
             "sums": [self._fields_sum, self._chunks_sum],
             "errors": self.errors.sums,
             "floors": self.floors.sums,
@@ -119,7 +123,7 @@ class Series:
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Begin with the state of another time."""
-        self.done, self.size = state["done"], state["size"]
+        self.done, self.size, self.masks = (state[key] for key in ("done", "size", "masks"))
         self._fields_sum, self._chunks_sum = state["sums"]
         self.errors.go_on(state["errors"])
         self.floors.go_on(state["floors"])
@@ -157,7 +161,7 @@ def write_series(
     OutputError
         If the store cannot be written, or is not what the journal says, nor the source.
     """
-    series = Series(spec.leading_shape, coding.key_every, spec.grid.area_weights)
+    series = Series(spec.leading_shape, coding, spec.packing)
     if state := journal.state(spec.name):
         _check_done(state, output, spec, series, batches)
         series.go_on(state)
@@ -199,5 +203,5 @@ def _named(variable: str) -> Iterator[None]:
     """Name the variable in what is said of a field that cannot be had as asked."""
     try:
         yield
-    except UsageError as error:
-        raise UsageError(f"'{variable}': {error}") from error
+    except (UsageError, MissingValueError) as error:
+        raise type(error)(f"'{variable}': {error}") from error

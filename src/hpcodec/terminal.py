@@ -14,8 +14,9 @@ __all__ = ["print_json", "progress", "table"]
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401
-    """Print a value as JSON."""
-    typer.echo(json.dumps(value, indent=1))
+    """Print a value as JSON, which has no NaN: figures that there are none of are null."""
+    plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    typer.echo(json.dumps(plain, indent=1))
 
 
 def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

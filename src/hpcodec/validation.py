@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
+import zarr
+
 from hpcodec.errors import FormatError, HpcodecError
+from hpcodec.mask_table import MaskTable
 from hpcodec.models import load_model
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
@@ -51,6 +55,25 @@ def validate(path: str) -> list[Finding]:
             findings.append(Finding(name, str(error)))
     for item in store.variables.values():
         findings += _check(store, item)
+    return findings + _check_carried(store)
+
+
+def _check_carried(store: Store) -> list[Finding]:
+    """Whether coordinates and all else that is not compressed can be read."""
+    findings = []
+    with warnings.catch_warnings():
+        # About types that zarr's specification has not settled, such as characters.
+        warnings.simplefilter("ignore")
+        group = zarr.open_group(store.path, mode="r", zarr_format=3, use_consolidated=False)
+        for name, array in sorted(group.arrays()):
+            if name in store.variables:
+                continue
+            try:
+                array[...]
+            except Exception as error:  # every codec raises its own kinds
+                got = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+                what = f"expected readable values; got {got}. The store is damaged."
+                findings.append(Finding(name, what))
     return findings
 
 
@@ -66,7 +89,7 @@ def _own(chain: bytes, item: StoredVariable) -> bytes:
 
 def _check(store: Store, item: StoredVariable) -> list[Finding]:
     findings = []
-    entropy = None
+    entropy, masks = None, MaskTable(item.coding.grid.shape, item.coding.masks)
     try:
         entropy = load_model(item.coding.model, item.coding.weights).entropy
     except HpcodecError as error:
@@ -75,12 +98,14 @@ def _check(store: Store, item: StoredVariable) -> list[Finding]:
         try:
             payload = _own(store.read(item, step), item)
             header = read_header(payload)
-            announced = header.size + sum(header.lengths)
+            announced = header.size + header.mask_size + sum(header.lengths)
             if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
                 raise FormatError(
                     f"expected a payload of {announced} bytes with bottleneck level "
                     f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
                 )
+            own = payload[header.size : header.size + header.mask_size]
+            masks.get(header.mask, own)
             if entropy is not None:
                 unpack(payload, entropy)
         except HpcodecError as error:

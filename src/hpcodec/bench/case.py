@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.ndimage import gaussian_filter
 
 from hpcodec.bench.harmonics import Doubles, power
 from hpcodec.fields import FieldSpec
-from hpcodec.missing import fill_nearest
+from hpcodec.missing import fill_smoothly
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 
 __all__ = ["Case", "Floats", "one_field", "read_cases"]
@@ -26,9 +25,6 @@ __all__ = ["Case", "Floats", "one_field", "read_cases"]
 Floats = npt.NDArray[np.float32]
 
 _HECTOPASCALS = {"Pa": 0.01, "hPa": 1.0, "mbar": 1.0, "millibars": 1.0}
-
-# Widths, in points, that a fill is smoothed with, one after the other.
-_WIDTHS = (32, 16, 8, 4, 2)
 
 _PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "valid_range")
 
@@ -73,12 +69,7 @@ class Case:
     @cached_property
     def filled(self) -> Floats:
         """What every codec is given: the truth, and a smooth surface where it is missing."""
-        field = fill_nearest(self.truth)
-        if self.missing.any():
-            for width in _WIDTHS:
-                smooth = gaussian_filter(field, width, mode=("nearest", "wrap"))
-                field = np.where(self.missing, smooth, field)
-        return np.ascontiguousarray(field, np.float32)
+        return np.ascontiguousarray(fill_smoothly(self.truth))
 
     @cached_property
     def power(self) -> Doubles | None:

@@ -1,7 +1,8 @@
 """Open NetCDF and zarr datasets, and write them.
 
     path        --open_source-->   raw dataset, lazy     --find_fields--> FieldSpec, ...
-    FieldSpec   --read_steps-->    (steps, rows, columns) float32, missing values NaN
+    FieldSpec   --read_stored-->   (steps, rows, columns) as the file has them
+                --read_steps-->    (steps, rows, columns) float32, missing values NaN
     skeleton + OutputVariable, ... --create_output-->    Output.write(name, start, values)
 
 Everything stays raw (undecoded) except the fields themselves, so that what is not a field
@@ -19,12 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcodec.conventions import decoded, degrees, horizontal_axis, supporting, unsuitable
+from hpcodec.conventions import degrees, horizontal_axis, supporting, unsuitable
 from hpcodec.errors import FormatError, GridError, UsageError, nearest
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import LatLonGrid
+from hpcodec.layout import look_behind, stored_type
 from hpcodec.output import Output, OutputVariable, create_output
 from hpcodec.output_formats import hyperslabs
+from hpcodec.packing import Packing, decoded
 
 __all__ = [
     "Output",
@@ -34,6 +37,7 @@ __all__ = [
     "find_fields",
     "open_source",
     "read_steps",
+    "read_stored",
 ]
 
 _ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
@@ -53,13 +57,15 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
     Raises
     ------
     FormatError
-        If there is nothing, nothing readable, no dataset, or an hpcodec store.
+        If there is nothing, nothing readable, no dataset, an hpcodec store, or more in it than
+        one group of plain variables.
     """
     with warnings.catch_warnings():
         # About consolidated metadata and data types that zarr's specification has not settled.
         warnings.simplefilter("ignore")
         try:
             engine, target = _recognise(path)
+            unused = {} if store else look_behind(target, engine)
             dataset = xr.open_dataset(
                 target,
                 engine=engine,
@@ -75,6 +81,7 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
                 f"expected a readable NetCDF or zarr dataset; got '{path}' "
                 f"({type(error).__name__}: {_one_line(error)}). Check the path and the file."
             ) from error
+    dataset.encoding["unused_dims"] = unused
     if engine == "zarr" and "hpcodec" in dataset.attrs and not store:
         dataset.close()
         raise FormatError(
@@ -131,13 +138,28 @@ def find_fields(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[Fie
 
 
 def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[np.float32]:
+    """Fields ``start`` to ``stop`` in the variable's units, as :func:`read_stored` reads them.
+
+    Returns
+    -------
+    ndarray
+        ``(stop - start, rows, columns)``, float32, in the grid's own order, missing values NaN.
+    """
+    stored = read_stored(ds, spec, start, stop)
+    result = np.empty(stored.shape, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        result[:] = decoded(stored, ds.variables[spec.name].attrs)
+    return result
+
+
+def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[Any]:
     """Fields ``start`` to ``stop`` of the flattened leading axes, and nothing else of the file.
 
     Returns
     -------
     ndarray
-        ``(stop - start, rows, columns)``, float32, in the variable's units and the grid's own
-        order, missing values NaN.
+        ``(stop - start, rows, columns)`` in the grid's own order: numbers as they are stored, in
+        this machine's byte order.
 
     Raises
     ------
@@ -147,7 +169,8 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
     assert 0 <= start <= stop <= spec.steps, (start, stop, spec.steps)
     variable = ds.variables[spec.name]
     order = (*(name for name, _ in spec.leading), spec.latitude, spec.longitude)
-    result = np.empty((stop - start, *spec.grid.shape), dtype=np.float32)
+    native = variable.dtype.newbyteorder("=")
+    result = np.empty((stop - start, *spec.grid.shape), native)
     done = 0
     for slab in hyperslabs(spec.leading_shape, start, stop):
         part = variable.isel(dict(zip(order, slab, strict=False)))
@@ -158,10 +181,9 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
                 f"expected readable data; got an error in '{spec.name}', step {start + done} "
                 f"({_one_line(error)}). The file is damaged or gone."
             ) from error
-        values = decoded(raw, variable.attrs).reshape(-1, *spec.grid.shape)
-        with np.errstate(over="ignore", invalid="ignore"):
-            result[done : done + len(values)] = values
-        done += len(values)
+        fields = raw.astype(native, copy=False).reshape(-1, *spec.grid.shape)
+        result[done : done + len(fields)] = fields
+        done += len(fields)
     return result
 
 
@@ -233,6 +255,8 @@ def _spec(ds: xr.Dataset, name: str) -> FieldSpec:
         standard_name=str(variable.attrs.get("standard_name", "")),
         long_name=str(variable.attrs.get("long_name", "")),
         units=str(variable.attrs.get("units", "")),
+        dims=tuple(map(str, variable.dims)),
+        packing=Packing.of(stored_type(variable), variable.attrs),
     )
 
 

@@ -6,15 +6,17 @@ Layout (format 1, little endian)::
 
     magic      4 bytes  b"HPC1"
     bottleneck uint8    finest coded level
-    carries    uint8    0, or 1 in a field that follows another in time
+    flags      uint8    1 for a field that follows another in time, plus 4 times its mask's number
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
     power      uint8    for each of these levels but the first, in 16ths of an octave: what
                         decoding loses of it
-    carry      uint8    for each of these levels, in 64ths; only where ``carries`` is 1
+    carry      uint8    for each of these levels, in 64ths; only where it follows another
+    mask       uint32   bytes of its own mask; only where its number is 63
     crc        uint32   of everything above
+    mask       its code (:mod:`hpcodec.masks`), as many bytes as said above
     segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`)
 
 Any prefix that ends with a segment decodes to that segment's level.
@@ -34,6 +36,7 @@ from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import CompressedField
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
+from hpcodec.mask_table import OWN
 
 __all__ = [
     "HEADER_MOST",
@@ -48,11 +51,12 @@ __all__ = [
 
 MAGIC = b"HPC1"
 _FIXED = struct.Struct("<4sBBfff")
-_CRC = struct.Struct("<I")
+_CRC = _MASK = struct.Struct("<I")
+_CARRIES, _MASKS = 1, 4
 _MOST = 64  # of a carry, and of a power
 _MOST_LEVELS = FINEST_LEVEL - BASE_LEVEL + 1
 
-HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + _CRC.size
+HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + _MASK.size + _CRC.size
 """A payload's first bytes that hold its header, whatever its bottleneck."""
 
 Integers = npt.NDArray[np.int32]
@@ -69,11 +73,13 @@ def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     segments = [_CRC.pack(zlib.crc32(code)) + code for code in codes]
     scaling = compressed.offset, compressed.scale, compressed.step
     carry = compressed.carry
-    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, int(bool(carry)), *scaling)
+    flags = _CARRIES * bool(carry) + _MASKS * compressed.mask
+    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, flags, *scaling)
     lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
     power = compressed.power or (0,) * len(residuals)
-    header = fixed + lengths + bytes(power) + bytes(carry)
-    return b"".join([header, _CRC.pack(zlib.crc32(header)), *segments])
+    own = _MASK.pack(len(compressed.mask_code)) if compressed.mask == OWN else b""
+    header = fixed + lengths + bytes(power) + bytes(carry) + own
+    return b"".join([header, _CRC.pack(zlib.crc32(header)), compressed.mask_code, *segments])
 
 
 def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> CompressedField:
@@ -98,7 +104,7 @@ def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> Co
     if level < BASE_LEVEL:
         raise LevelError(f"the base field has level {BASE_LEVEL}; got {level}. Decode it, average.")
     header = read_header(payload)
-    at, codes = header.size, []
+    at, codes = header.size + header.mask_size, []
     for length in header.lengths[: level - BASE_LEVEL + 1]:
         codes.append(_checked(payload[at : at + length], length))
         at += length
@@ -110,7 +116,10 @@ def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> Co
     scaling = header.offset, header.scale, header.step
     count = len(residuals)
     carry, power = header.carry[: count + 1], header.power[:count]
-    return CompressedField(base, tuple(residuals), *scaling, carry, power)
+    own = payload[header.size : header.size + header.mask_size]
+    return CompressedField(
+        base, tuple(residuals), *scaling, carry, power, mask=header.mask, mask_code=own
+    )
 
 
 def prefix_size(head: bytes, level: int) -> int:
@@ -124,7 +133,8 @@ def prefix_size(head: bytes, level: int) -> int:
         Finest level wanted.
     """
     header = read_header(head)
-    return int(header.size + sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1]))
+    coded = sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1])
+    return int(header.size + header.mask_size + coded)
 
 
 def split_payloads(chunk: bytes) -> list[bytes]:
@@ -152,12 +162,14 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, carries, *scaling = _FIXED.unpack_from(payload)
-        if carries > 1 or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
+        _, bottleneck, flags, *scaling = _FIXED.unpack_from(payload)
+        self.mask, carries = divmod(flags, _MASKS)
+        if carries > _CARRIES or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
         self.offset, self.scale, self.step = scaling
         levels = bottleneck - BASE_LEVEL + 1
-        self.size = _FIXED.size + (5 + carries) * levels - 1 + _CRC.size
+        own = _MASK.size * (self.mask == OWN)
+        self.size = _FIXED.size + (5 + carries) * levels - 1 + own + _CRC.size
         if len(payload) < self.size:
             raise _damaged(f"{len(payload)} bytes, shorter than the header's {self.size}")
         body, (crc,) = payload[: self.size - 4], _CRC.unpack_from(payload, self.size - 4)
@@ -168,6 +180,8 @@ class _Header:
         self.bottleneck = bottleneck
         self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
         rest = body[_FIXED.size + 4 * levels :]
+        self.mask_size = _MASK.unpack(rest[-_MASK.size :])[0] if own else 0
+        rest = rest[: len(rest) - own]
         self.power, self.carry = tuple(rest[: levels - 1]), tuple(rest[levels - 1 :])
         for name, values, unit in (("carry", self.carry, "64ths"), ("power", self.power, "")):
             if max(values, default=0) > _MOST:

@@ -11,6 +11,7 @@ grid; reading here goes past zarr's decoder, to read no more of a chunk than is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,12 +21,14 @@ from typing import Any
 import fsspec
 import numpy as np
 import zarr
+from xarray.backends.zarr import FillValueCoder
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.fields import FORMAT_VERSION, Coding
+from hpcodec.layout import Layout
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
 from hpcodec.unfinished import partial_folder
 
@@ -47,11 +50,17 @@ ATTRIBUTE = "hpcodec"
 """Attribute of the root that makes a group a store, written when all else is."""
 
 
-def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
-    """Key of the chunk with the field of flattened leading index ``step``, below its array."""
+def chunk_key(
+    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = ()
+) -> str:
+    """Key of the chunk with the field of flattened leading index ``step``, below its array.
+
+    ``order`` is that of :class:`StoredVariable`.
+    """
     leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
     leading[:1] = [i // key_every for i in leading[:1]]
-    return "/".join(["c", *map(str, leading), "0", "0"])
+    places = [*leading, 0, 0]
+    return "/".join(["c", *(str(places[axis]) for axis in np.argsort(order or range(len(places))))])
 
 
 def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
@@ -76,6 +85,8 @@ class StoredVariable:
         As in the source.
     coding : Coding
         Of its payloads.
+    order : tuple of int
+        Place of each of ``dims`` among those of the array.
     """
 
     name: str
@@ -83,6 +94,7 @@ class StoredVariable:
     shape: tuple[int, ...]
     attributes: dict[str, Any]
     coding: Coding
+    order: tuple[int, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -102,11 +114,14 @@ class Store:
         The root's attribute: version, command line, figures for each variable.
     variables : dict
         The compressed variables by name.
+    layout : Layout
+        What the source's file said beyond what zarr can hold.
     """
 
     path: str
     record: dict[str, Any]
     variables: dict[str, StoredVariable]
+    layout: Layout
     _group: zarr.Group
 
     def chosen(self, names: Sequence[str] | None) -> list[StoredVariable]:
@@ -145,7 +160,7 @@ class Store:
             If the chunk is not there.
         """
         every = variable.coding.key_every
-        key = f"{variable.name}/{chunk_key(variable.shape, step, every)}"
+        key = f"{variable.name}/{chunk_key(variable.shape, step, every, variable.order)}"
         if every > 1:
             first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
             count, place = min(every, length - first // every * every), first % every
@@ -245,7 +260,8 @@ def open_store(path: str) -> Store:
             "Install a release that reads it."
         )
     try:
-        variables = stored_variables(group)
+        layout = Layout.from_record(record.get("source", {}))
+        variables = stored_variables(group, layout)
     except FormatError:
         raise
     except Exception as error:
@@ -254,19 +270,31 @@ def open_store(path: str) -> Store:
         ) from error
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
-    return Store(path, record, variables, group)
+    return Store(path, record, variables, layout, group)
 
 
-def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
+def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
     """Compressed variables of a group, finished or not, by name.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Root of the store.
+    layout : Layout
+        Of the source.
 
     Raises
     ------
     FormatError
         If one is not of this format.
     """
-    arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-    return {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+    with warnings.catch_warnings():
+        # About types that zarr's specification has not settled, such as characters.
+        warnings.simplefilter("ignore")
+        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
+        return {
+            name: _stored(name, array, layout) for name, array in arrays.items() if _coded(array)
+        }
 
 
 def _said(error: Exception) -> str:
@@ -282,16 +310,38 @@ def _coded(array: zarr.Array[Any]) -> bool:
     return bool(_codec(array))
 
 
-def _stored(name: str, array: zarr.Array[Any]) -> StoredVariable:
+def _stored(name: str, array: zarr.Array[Any], layout: Layout) -> StoredVariable:
     metadata: Any = array.metadata
     coding = Coding.from_dict(_codec(array)["configuration"])
-    if array.ndim < 2 or array.shape[-2:] != coding.grid.shape:
+    order = _order(array)
+    shape = tuple(array.shape[place] for place in order)
+    chunks = tuple(array.chunks[place] for place in order)
+    if len(shape) < 2 or shape[-2:] != coding.grid.shape:
         raise FormatError(
-            f"expected '{name}' of shape (..., {coding.grid.shape}); got {array.shape}. "
+            f"expected '{name}' of shape (..., {coding.grid.shape}); got {shape}. "
             "The store is damaged."
         )
-    if array.chunks != (wanted := chunk_shape(array.shape, coding.key_every)):
-        raise FormatError(f"expected chunks {wanted} of '{name}'; got {array.chunks}.")
-    dims = metadata.dimension_names or tuple(f"dim_{i}" for i in range(array.ndim))
+    if chunks != (wanted := chunk_shape(shape, coding.key_every)):
+        raise FormatError(f"expected chunks {wanted} of '{name}'; got {chunks}.")
+    if array.dtype != coding.packing.native:
+        raise FormatError(
+            f"expected '{name}' of type {coding.packing.native}, as its coding says; got "
+            f"{array.dtype}. The store is damaged."
+        )
+    names = metadata.dimension_names or tuple(f"dim_{i}" for i in range(array.ndim))
+    dims = tuple(str(names[place]) for place in order)
     attributes = array.attrs.asdict()
-    return StoredVariable(name, tuple(map(str, dims)), array.shape, attributes, coding)
+    if "_FillValue" in attributes:
+        fill: Any = attributes["_FillValue"]
+        attributes["_FillValue"] = FillValueCoder.decode(fill, array.dtype.str)
+    return StoredVariable(name, dims, shape, layout.attributes(name, attributes), coding, order)
+
+
+def _order(array: zarr.Array[Any]) -> tuple[int, ...]:
+    """Places of leading dimensions, latitude and longitude, by zarr's codec ``transpose``."""
+    codecs: Any = array.metadata.to_dict()["codecs"]
+    told = next((c["configuration"]["order"] for c in codecs if c["name"] == "transpose"), None)
+    order = tuple(range(array.ndim) if told is None else map(int, told))
+    if sorted(order) != list(range(array.ndim)):
+        raise FormatError(f"expected an order of {array.ndim} dimensions; got {order}.")
+    return order

@@ -1,0 +1,77 @@
+"""Payloads that follow each other in time -> their fields, each with what it follows.
+
+payloads --unchain--> CompressedField, ...;  Trail or None, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpcodec.errors import FormatError
+from hpcodec.fields import Coding, CompressedField
+from hpcodec.grid import BASE_LEVEL
+from hpcodec.models import Model
+from hpcodec.stages.wire import read_header, split_payloads, unpack
+
+if TYPE_CHECKING:
+    from hpcodec.stages.trail import Trail
+
+__all__ = ["unchain"]
+
+
+def unchain(
+    payloads: Sequence[bytes], coding: Coding, model: Model, level: int, device: str
+) -> tuple[list[CompressedField], list[Trail | None]]:
+    """Fields of payloads, with the trail of the field that each follows.
+
+    Parameters
+    ----------
+    payloads : sequence of bytes
+        Of one field each; where fields follow each other, after all those that it follows.
+    coding, model : Coding, Model
+        Theirs.
+    level : int
+        Finest level wanted.
+    device : str
+        Torch device, or ``auto``.
+
+    Raises
+    ------
+    FormatError
+        If a payload is damaged, or follows one that is not there.
+    """
+    fields: list[CompressedField] = []
+    trails: list[Trail | None] = []
+    known, trail = list[bytes](), None
+    for payload in payloads:
+        *before, own = split_payloads(payload) if coding.key_every > 1 else [payload]
+        if before[: len(known)] != known:
+            known, trail = [], None
+        for earlier in before[len(known) :]:
+            field = _unpacked_one(earlier, coding, model, level)
+            trail = model.coder(device).trail(field, _after(field, trail))
+        known = before
+        fields.append(_unpacked_one(own, coding, model, level))
+        trails.append(_after(fields[-1], trail))
+    return fields, trails
+
+
+def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
+    if not field.carry:
+        return None
+    if trail is None:
+        raise FormatError(
+            "expected the field that another follows; the chunk begins with the other. The store "
+            "is damaged."
+        )
+    return trail
+
+
+def _unpacked_one(payload: bytes, coding: Coding, model: Model, level: int) -> CompressedField:
+    if (got := read_header(payload).bottleneck) != coding.bottleneck:
+        raise FormatError(
+            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
+            "is damaged."
+        )
+    return unpack(payload, model.entropy, max(level, BASE_LEVEL))
