@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,11 +142,11 @@ def test_only_one_writes(tmp_path: Path) -> None:
     target = tmp_path / "a.zarr"
     with growing(target, nothing) as growth:
         write(growth)
-        options: dict[str, bool]
-        for options in ({}, {"overwrite": True}, {"resume": True}):
+        cases: list[dict[str, Any]] = [{}, {"overwrite": True}, {"resume": True}]
+        for options in cases:
             with (
                 pytest.raises(OutputError, match="alone"),
-                growing(target, nothing, **options),  # type: ignore[arg-type]
+                growing(target, nothing, **options),
             ):
                 pass
         with growing(tmp_path / "b.zarr", nothing) as other:
