@@ -23,8 +23,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "figures", "output_store", "step_search"),
     ("coding", "fitting", "maps"),
     ("pipeline",),
+    ("base_group",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
-    ("bench",),
+    ("bench", "xarray_backend"),
     ("cli",),
 )
 # Modules of these may use each other.

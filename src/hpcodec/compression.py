@@ -14,6 +14,7 @@ from typing import Any
 
 import xarray as xr
 
+from hpcodec.base_group import fill_base, reserve_base
 from hpcodec.coding import coding_for
 from hpcodec.conventions import plain_attributes
 from hpcodec.errors import GridError, UsageError
@@ -70,6 +71,9 @@ class Options:
         What missing values become: ``nearest``, a number, or empty to refuse them.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
+    base : bool, optional
+        Whether the store also has its base fields for readers without hpcodec; by default, where
+        they take at most a fiftieth of it, and no error is asked for.
     """
 
     ratio: float = 64
@@ -82,6 +86,7 @@ class Options:
     batch: int = 4
     fill: str = ""
     key_every: int = 1
+    base: bool | None = None
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
@@ -141,6 +146,7 @@ def compress(
                 _compress_variable(output, dataset, spec, coding, options, told)
                 for spec, coding in zip(specs, codings, strict=True)
             ]
+            fill_base(output, options.device)
             output.finish(record(reports))
             size = output.size
     finally:
@@ -170,21 +176,24 @@ def _create_arrays(
         ]
         for spec, coding in zip(specs, codings, strict=True):
             output.add(_variable(dataset, spec), coding)
+        reserve_base(output, 0, options.base)
         return codings
     for spec in specs:  # first with any size, to learn what the metadata take
         coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
         output.add(_variable(dataset, spec), coding)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
+    budget = int(fields / options.ratio)
+    rest = budget - output.size - record_size([spec.name for spec in specs])
+    rest -= reserve_base(output, budget, options.base)
     codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
             raise UsageError(
                 f"expected room for fields; at ratio {options.ratio:g} coordinates and metadata "
-                f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
-                "smaller ratio, or compress more steps into one store."
+                f"alone take {output.size:,} of {budget:,} bytes. Choose a smaller ratio, "
+                "or compress more steps into one store."
             )
         codings.append(coding_for(spec, size, **_wanted(spec, options)))
         output.add(_variable(dataset, spec), codings[-1])

@@ -215,7 +215,9 @@ def healpix_attributes(attributes: Mapping[str, Any], kept: Collection[str] = ()
     return {**result, "grid_mapping": "crs"}
 
 
-def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bool) -> xr.Dataset:
+def healpix_skeleton(
+    skeleton: xr.Dataset, level: int, history: str, *, zarr: bool, legacy: bool = False
+) -> xr.Dataset:
     """``skeleton`` with what makes a dataset of whole HEALPix spheres self-describing.
 
     Parameters
@@ -228,6 +230,8 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
         Line to append to ``history``; may be empty.
     zarr : bool
         Add the group attributes of the zarr convention ``dggs``: NetCDF cannot hold them.
+    legacy : bool
+        Add to ``crs`` what CDO and easy.gems read before CF-1.13; xdggs then refuses it as CF.
 
     Returns
     -------
@@ -261,9 +265,12 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
         "indexing_scheme": "nested",
         "refinement_level": int(level),
     }
+    if legacy:
+        mapping |= {"healpix_nside": 2**level, "healpix_order": "nested"}
     result = result.assign_coords(cell=cell, crs=((), np.int8(0), mapping))
-    lines = [str(skeleton.attrs.get("history", "")), history]
-    result.attrs |= {"Conventions": "CF-1.13", "history": "\n".join(filter(None, lines))}
+    if history := "\n".join(filter(None, (str(skeleton.attrs.get("history", "")), history))):
+        result.attrs["history"] = history
+    result.attrs["Conventions"] = "CF-1.13"
     for key in ("zarr_conventions", "dggs"):
         result.attrs.pop(key, None)
     if zarr:

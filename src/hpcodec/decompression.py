@@ -21,7 +21,7 @@ from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import OutputVariable, create_output, open_source
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
-__all__ = ["decompress", "skeleton_of"]
+__all__ = ["Pick", "check_level", "decompress", "on_cells", "skeleton_of"]
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -36,6 +36,22 @@ def skeleton_of(store: Store) -> xr.Dataset:
     return plain
 
 
+def check_level(level: int) -> int:
+    """``level``, if it is one that a field may be had at.
+
+    Raises
+    ------
+    LevelError
+        If not.
+    """
+    if not BASE_LEVEL <= level <= FINEST_LEVEL:
+        raise LevelError(
+            f"expected a level from {BASE_LEVEL} to {FINEST_LEVEL}; got {level}. "
+            "Take one of these and average or interpolate."
+        )
+    return level
+
+
 def decompress(
     path: str,
     target: str,
@@ -47,6 +63,7 @@ def decompress(
     device: str = "auto",
     batch: int = 4,
     overwrite: bool = False,
+    legacy_crs: bool = False,
     told: Told = lambda name, done, total: None,
 ) -> int:
     """Decompress a store to NetCDF or zarr.
@@ -65,6 +82,8 @@ def decompress(
         ``START/STOP`` or one date or time, ISO 8601, both ends included; all without.
     sharp : bool
         With the power of the original on every level, at the price of larger errors.
+    legacy_crs : bool
+        With the grid also in the words that readers of HEALPix had before CF-1.13.
     device, batch, overwrite, told
         As for :func:`compress`.
 
@@ -78,11 +97,8 @@ def decompress(
     HpcodecError
         For whatever is wrong with the store, the options or the output.
     """
-    if level is not None and not BASE_LEVEL <= level <= FINEST_LEVEL:
-        raise LevelError(
-            f"expected a level from {BASE_LEVEL} to {FINEST_LEVEL}; got {level}. "
-            "Decompress at one of these and average or interpolate."
-        )
+    if level is not None:
+        check_level(level)
     if target.rstrip("/") == path.rstrip("/"):
         raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
@@ -92,8 +108,10 @@ def decompress(
     if times is not None:
         skeleton = skeleton.isel({dimension: times})
     if level is not None:
-        skeleton = _on_cells(skeleton, chosen, level, zarr=target.rstrip("/").endswith(".zarr"))
-    picks = [_Pick(variable, level, dimension, times) for variable in chosen]
+        history = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec decompress --level {level}"
+        zarr = target.rstrip("/").endswith(".zarr")
+        skeleton = on_cells(skeleton, chosen, level, history, zarr=zarr, legacy=legacy_crs)
+    picks = [Pick(variable, level, dimension, times) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
     with create_output(target, skeleton, [pick.output(kept) for pick in picks], overwrite) as out:
@@ -109,24 +127,51 @@ def decompress(
     return read
 
 
-def _on_cells(
-    skeleton: xr.Dataset, chosen: Sequence[StoredVariable], level: int, *, zarr: bool
+def on_cells(
+    skeleton: xr.Dataset,
+    chosen: Sequence[StoredVariable],
+    level: int,
+    history: str,
+    *,
+    zarr: bool,
+    legacy: bool = False,
 ) -> xr.Dataset:
-    """``skeleton`` without what lies on the source grid, with what HEALPix cells need."""
+    """``skeleton`` without what lies on the source grid, with what HEALPix cells need.
+
+    Parameters
+    ----------
+    skeleton : xr.Dataset
+        From :func:`skeleton_of`.
+    chosen : sequence of StoredVariable
+        The fields to come.
+    level, history, zarr, legacy
+        As for :func:`hpcodec.conventions.healpix_skeleton`.
+    """
     horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
     gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
-    history = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec decompress --level {level}"
-    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr)
+    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr, legacy=legacy)
 
 
 @dataclass(frozen=True, eq=False)
-class _Pick:
-    """The fields of a variable that are wanted, and on what grid."""
+class Pick:
+    """The fields of a variable that are wanted, and on what grid.
+
+    Parameters
+    ----------
+    variable : StoredVariable
+        Of a store.
+    level : int, optional
+        HEALPix level; the source grid without.
+    dimension : str
+        Of time, where only some times are wanted.
+    times : ndarray of int64, optional
+        Which; all without.
+    """
 
     variable: StoredVariable
     level: int | None
-    dimension: str
-    times: npt.NDArray[np.int64] | None
+    dimension: str = ""
+    times: npt.NDArray[np.int64] | None = None
 
     @property
     def _selection(self) -> list[npt.NDArray[np.int64]]:

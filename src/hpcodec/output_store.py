@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from zarr.codecs import BloscCodec
 
 from hpcodec.errors import UsageError
@@ -89,6 +90,11 @@ class StoreOutput(ZarrOutput):
             kept = data if "shape" in data and data["shape"] == [] else plain
             with reported(self._target):
                 path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
+
+    @property
+    def group(self) -> zarr.Group:
+        """The root."""
+        return self._group
 
     @property
     def size(self) -> int:

@@ -37,6 +37,7 @@ __all__ = [
     "chunk_shape",
     "folder_size",
     "open_store",
+    "stored_variables",
 ]
 
 CODEC = "hpcodec.field_space"
@@ -214,8 +215,7 @@ def open_store(path: str) -> Store:
             "Install a release that reads it."
         )
     try:
-        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-        variables = {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
+        variables = stored_variables(group)
     except FormatError:
         raise
     except Exception as error:
@@ -226,6 +226,18 @@ def open_store(path: str) -> Store:
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
     return Store(path, record, variables, group)
+
+
+def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
+    """Compressed variables of a group, finished or not, by name.
+
+    Raises
+    ------
+    FormatError
+        If one is not of this format.
+    """
+    arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
+    return {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
 
 
 def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
