@@ -30,6 +30,10 @@ BASE = "base"
 _SHARE = 0.02  # of a store that base fields may take without being asked for
 
 _STEPS = 1023  # of which the range of the widest field is made
+# Each number has 10 bits that are its own, and one that tells on which side of a power of two it
+# is; those above are copies of that one. The rest is room for what Blosc and zarr add.
+_BITS = 13
+
 _TOGETHER = 32  # fields in a chunk, along the first axis
 _CELLS = cell_count(BASE_LEVEL)
 _NOT_LISTED = {"coordinates": None}  # crs belongs to the group
@@ -55,9 +59,7 @@ def reserve_base(output: StoreOutput, budget: int, wanted: bool | None) -> int:
     variables = list(stored_variables(output.group).values())
     zeros = {one.name: np.zeros((one.steps, _CELLS), np.float32) for one in variables}
     _write(output, variables, zeros)
-    # Each number has 10 bits that are its own, and one that tells on which side of a power of two
-    # it is; those above are copies of that one. 12 leave room for what Blosc and zarr add.
-    numbers = sum(_CELLS * 12 // 8 * variable.steps for variable in variables)
+    numbers = sum(_CELLS * _BITS // 8 * variable.steps for variable in variables)
     size = output.size - before + numbers
     if wanted is None and size > _SHARE * budget:
         del output.group[BASE]
@@ -124,6 +126,7 @@ def base_dataset(
     # The root says the rest.
     bare = skeleton[kept].drop_attrs(deep=False)
     described = healpix_skeleton(bare, BASE_LEVEL, "", zarr=True)
+    del described.attrs["history"]
     for name in kept:
         described[name].attrs.pop("bounds", None)
     for variable in described.variables.values():

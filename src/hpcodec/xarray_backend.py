@@ -197,9 +197,9 @@ class _Fields(BackendArray):
     def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Values at a place, a slice or an array of places along each axis."""
         leading = len(self._pick.variable.shape) - 2
-        places = np.arange(np.prod(self.shape[:leading], dtype=np.int64))
-        chosen = _outer(places.reshape(self.shape[:leading]), key[:leading])
-        steps = chosen.ravel().tolist()
+        axes = [_places(*one) for one in zip(key[:leading], self.shape[:leading], strict=True)]
+        chosen = np.ravel_multi_index(np.ix_(*axes), self.shape[:leading]) if axes else np.zeros(())
+        steps = chosen.ravel().astype(int).tolist()
         horizontal = (slice(None), *key[leading:])
         parts = [_outer(np.empty((0, *self.shape[leading:]), self.dtype), horizontal)]
         batch = max(_BATCH, self._pick.variable.coding.key_every)
@@ -211,7 +211,20 @@ class _Fields(BackendArray):
             fields = self._pick.decode(payloads, self._device, self._sharp)
             parts.append(_outer(fields, horizontal))
         values = np.concatenate(parts)
-        return values.reshape((*chosen.shape, *values.shape[1:]))
+        kept = [
+            axis.size
+            for axis, one in zip(axes, key, strict=False)
+            if isinstance(one, slice | np.ndarray)
+        ]
+        return values.reshape((*kept, *values.shape[1:]))
+
+
+def _places(key: Any, size: int) -> npt.NDArray[np.int64]:  # noqa: ANN401
+    """Those along an axis that a place, a slice or an array of places means."""
+    if isinstance(key, slice):
+        return np.arange(*key.indices(size))
+    places = np.atleast_1d(np.asarray(key, np.int64))
+    return np.where(places < 0, places + size, places)
 
 
 def _outer(values: npt.NDArray[Any], key: tuple[Any, ...]) -> npt.NDArray[Any]:
@@ -233,7 +246,10 @@ def _raw(
     if level is not None:
         everything = list(store.variables.values())
         # Without what only zarr can hold: the dataset may be written to NetCDF as well.
+        history = {key: told for key, told in skeleton.attrs.items() if key == "history"}
         skeleton = on_cells(skeleton, everything, check_level(level), "", zarr=False)
+        del skeleton.attrs["history"]  # opened twice, it is the same
+        skeleton.attrs |= history
     for variable in skeleton.variables.values():
         variable.encoding = {}  # that of the store, which does not fit whatever is made of it
     skeleton.encoding = {}
