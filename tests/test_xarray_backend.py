@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -229,6 +230,16 @@ def test_chunks_are_those_of_the_store(series_store: str, rich_store: str) -> No
     assert opened(rich_store, level=3, chunks={}).msl.chunks == ((1, 1), (1, 1, 1), (768,))
     joined = opened(rich_store, level=3, chunks={"time": -1, "member": 1}).msl
     assert joined.chunks == ((1, 1), (3,), (768,))
+
+
+def test_fields_that_follow_each_other_are_one_chunk(series_store: str, tmp_path: Path) -> None:
+    store = tmp_path / "following.zarr"
+    shutil.copytree(series_store, store)
+    array = json.loads((store / "t2m" / "zarr.json").read_text("utf-8"))
+    array["chunk_grid"]["configuration"]["chunk_shape"][0] = 3
+    array["codecs"][0]["configuration"]["key_every"] = 3
+    (store / "t2m" / "zarr.json").write_text(json.dumps(array))
+    assert opened(str(store), level=3, chunks={}).t2m.chunks == ((3, 3, 2), (768,))
 
 
 def fake_fields(shape: tuple[int, ...]) -> tuple[_Fields, npt.NDArray[np.float32]]:

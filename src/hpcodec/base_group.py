@@ -53,13 +53,13 @@ def reserve_base(output: StoreOutput, budget: int, wanted: bool | None) -> int:
     wanted : bool, optional
         Whether; by default, if they take no more than a fiftieth of the budget.
     """
-    if wanted is False:
+    variables = list(stored_variables(output.group).values())
+    numbers = sum(_CELLS * _BITS // 8 * variable.steps for variable in variables)
+    if wanted is False or (wanted is None and numbers > _SHARE * budget):
         return 0
     before = output.size
-    variables = list(stored_variables(output.group).values())
     zeros = {one.name: np.zeros((one.steps, _CELLS), np.float32) for one in variables}
     _write(output, variables, zeros)
-    numbers = sum(_CELLS * _BITS // 8 * variable.steps for variable in variables)
     size = output.size - before + numbers
     if wanted is None and size > _SHARE * budget:
         del output.group[BASE]
@@ -95,9 +95,10 @@ def base_cells(store: Store, variable: StoredVariable, device: str = "auto") -> 
         If a payload is damaged.
     """
     found = np.empty((variable.steps, _CELLS), np.float32)
-    for step in range(variable.steps):
-        payload = store.read(variable, step, BASE_LEVEL)
-        found[step] = decode_cells([payload], variable.coding, BASE_LEVEL, device)
+    for start in range(0, variable.steps, _TOGETHER):
+        steps = range(start, min(start + _TOGETHER, variable.steps))
+        payloads = [store.read(variable, step, BASE_LEVEL) for step in steps]
+        found[start : steps.stop] = decode_cells(payloads, variable.coding, BASE_LEVEL, device)
     return found
 
 

@@ -239,6 +239,7 @@ def _raw(
 ) -> xr.Dataset:
     """Undecoded dataset of a store, described as :func:`decompress` would have it in a file."""
     from hpcodec.decompression import Pick, check_level, on_cells, skeleton_of
+    from hpcodec.stages.zarr_store import chunk_shape
 
     chosen = [variable for name, variable in store.variables.items() if name not in dropped]
     skeleton = skeleton_of(store)
@@ -258,10 +259,9 @@ def _raw(
         pick = Pick(variable, level)
         like = pick.output(kept)
         fields = indexing.LazilyIndexedArray(_Fields(store, pick, sharp=sharp, device=device))
-        whole = dict(zip(like.dims, like.shape, strict=True))
-        chunks = {dim: 1 for dim in like.dims[: like.leading]}
-        chunks |= {dim: variable.coding.key_every for dim in like.dims[: min(like.leading, 1)]}
-        encoding: dict[str, Any] = {"preferred_chunks": whole | chunks}
+        leading = chunk_shape(variable.shape, variable.coding.key_every)[: like.leading]
+        chunks = (*leading, *like.shape[like.leading :])
+        encoding: dict[str, Any] = {"preferred_chunks": dict(zip(like.dims, chunks, strict=True))}
         if level is not None:
             encoding["coordinates"] = None  # so that writing does not list crs in each variable
         skeleton[like.name] = xr.Variable(like.dims, fields, like.attributes, encoding)
