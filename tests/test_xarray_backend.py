@@ -283,10 +283,9 @@ def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> dict[int, Any]:
         if kind == "one":
             chosen[axis] = draw(place)
         elif kind == "slice":
-            # Not those with nothing in them, backwards: xarray itself stumbles over them.
-            chosen[axis] = draw(
-                st.slices(size).filter(lambda s, n=size: range(n)[s] or s.step is None)
-            )
+            chosen[axis] = draw(st.slices(size))
+            if not range(size)[chosen[axis]]:  # backwards, xarray itself stumbles over it
+                chosen[axis] = slice(0, 0)
         elif kind == "many":
             chosen[axis] = np.array(draw(st.lists(place, max_size=6)), int)
     return chosen

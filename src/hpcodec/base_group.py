@@ -130,8 +130,8 @@ def base_dataset(
     del described.attrs["history"]
     for name in kept:
         described[name].attrs.pop("bounds", None)
-    for variable in described.variables.values():
-        variable.encoding = {}  # that of the source
+    for coordinate in described.variables.values():
+        coordinate.encoding = {}  # that of the source
     for variable in variables:
         packed, packing = _packed(cells[variable.name])
         attributes = {**healpix_attributes(variable.attributes, kept), **packing}
@@ -150,7 +150,7 @@ def _write(
     with warnings.catch_warnings():
         # About data types that zarr's specification has not settled.
         warnings.simplefilter("ignore")
-        skeleton = xr.open_dataset(  # type: ignore[call-overload]  # a store is opened, too
+        skeleton = xr.open_dataset(  # type: ignore[arg-type]  # zarr stores can be opened, too
             root, engine="zarr", decode_cf=False, consolidated=False, chunks=None, cache=False
         )
         dataset = base_dataset(skeleton, variables, cells)
@@ -173,7 +173,7 @@ def _encoding(values: xr.DataArray) -> dict[str, Any]:
     return {"chunks": (*together, _CELLS), "compressors": (packed, Crc32cCodec())}
 
 
-def _packed(cells: Floats) -> tuple[npt.NDArray[np.integer[Any]], dict[str, Any]]:
+def _packed(cells: Floats) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     """Integers and the attributes that CF gives them; missing cells get the fill value."""
     there = np.isfinite(cells)
     least, most = np.where(there, cells, np.inf).min(-1), np.where(there, cells, -np.inf).max(-1)
@@ -181,7 +181,7 @@ def _packed(cells: Floats) -> tuple[npt.NDArray[np.integer[Any]], dict[str, Any]
     if not full.any():
         return np.full(cells.shape, -1, np.int16), {"_FillValue": -1}
     low, high = float(least[full].min()), float(most[full].max())
-    step = float((most - least)[full].max()) / _STEPS or 1.0
+    step = (float((most - least)[full].max()) or high - low or 1.0) / _STEPS
     step = max(step, (high - low) / 2**30)
     span = 2**14 if (high - low) / step < 2**15 - 2 else 2**30
     dtype = np.int16 if span == 2**14 else np.int32

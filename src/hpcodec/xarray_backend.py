@@ -251,8 +251,8 @@ def _raw(
         skeleton = on_cells(skeleton, everything, check_level(level), "", zarr=False)
         del skeleton.attrs["history"]  # opened twice, it is the same
         skeleton.attrs |= history
-    for variable in skeleton.variables.values():
-        variable.encoding = {}  # that of the store, which does not fit whatever is made of it
+    for carried in skeleton.variables.values():
+        carried.encoding = {}  # that of the store, which does not fit whatever is made of it
     skeleton.encoding = {}
     kept = list(map(str, skeleton.variables))
     for variable in chosen:

@@ -23,7 +23,8 @@ CELLS = 12 * 4**LEVEL
 
 
 def from_zarr(path: Path) -> xr.Dataset:
-    return xr.open_zarr(path, consolidated=False, chunks=None)
+    dataset: xr.Dataset = xr.open_zarr(path, consolidated=False, chunks=None)
+    return dataset
 
 
 def engine(store: str) -> xr.Dataset:
