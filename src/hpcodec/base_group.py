@@ -150,8 +150,13 @@ def _write(
     with warnings.catch_warnings():
         # About data types that zarr's specification has not settled.
         warnings.simplefilter("ignore")
-        skeleton = xr.open_dataset(  # type: ignore[arg-type]  # zarr stores can be opened, too
-            root, engine="zarr", decode_cf=False, consolidated=False, chunks=None, cache=False
+        skeleton = xr.open_dataset(
+            root,  # type: ignore[arg-type]  # zarr's stores can be opened, too
+            engine="zarr",
+            decode_cf=False,
+            consolidated=False,
+            chunks=None,
+            cache=False,
         )
         dataset = base_dataset(skeleton, variables, cells)
         dataset.to_zarr(
