@@ -41,10 +41,8 @@ class StoreBackend(BackendEntrypoint):
 
     def guess_can_open(self, filename_or_obj: object) -> bool:
         """Whether there is an hpcodec store; of URLs, only such as end in ``.zarr`` are asked."""
-        if not isinstance(filename_or_obj, str | os.PathLike):
-            return False
         try:
-            attributes = json.loads(_metadata(os.fspath(filename_or_obj)))["attributes"]
+            attributes = json.loads(_metadata(_path(filename_or_obj)))["attributes"]
         except Exception:  # whatever it is, it is not ours: another engine says what is wrong
             return False
         return "hpcodec" in attributes
@@ -273,11 +271,13 @@ def _nothing_to_close() -> None:
 
 
 def _path(filename_or_obj: object) -> str:
+    """URL or whole path, for a process that runs elsewhere."""
     if not isinstance(filename_or_obj, str | os.PathLike):
         raise UsageError(
             f"expected the path or URL of a store; got {type(filename_or_obj).__name__}."
         )
-    return os.fspath(filename_or_obj)
+    path = os.fspath(filename_or_obj)
+    return path if "://" in path else str(Path(path).expanduser().absolute())
 
 
 def _metadata(path: str) -> str:
