@@ -136,9 +136,10 @@ def test_only_stores_are_taken(
     guess = StoreBackend().guess_can_open
     assert guess(series_store)
     assert guess(Path(series_store))
-    (tmp_path / "zarr.json").write_text("[]")
     others = [series_source, rich_source, tmp_path, tmp_path / "none", "", b"bytes", 3, None]
-    assert [other for other in others if guess(other)] == []
+    for odd in ("[]", "{", '{"attributes": null}', '{"attributes": {"hp": 1}}'):
+        (tmp_path / "zarr.json").write_text(odd)
+        assert [other for other in others if guess(other)] == []
 
 
 def test_urls(series_store: str, monkeypatch: pytest.MonkeyPatch) -> None:

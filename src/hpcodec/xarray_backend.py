@@ -42,10 +42,9 @@ class StoreBackend(BackendEntrypoint):
     def guess_can_open(self, filename_or_obj: object) -> bool:
         """Whether there is an hpcodec store; of URLs, only such as end in ``.zarr`` are asked."""
         try:
-            attributes = json.loads(_metadata(_path(filename_or_obj)))["attributes"]
+            return "hpcodec" in json.loads(_metadata(_path(filename_or_obj)))["attributes"]
         except Exception:  # whatever it is, it is not ours: another engine says what is wrong
             return False
-        return "hpcodec" in attributes
 
     def open_dataset(
         self,
