@@ -71,6 +71,18 @@ def single_store(single_source: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def base_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Store of two steps at 2.5 degrees that has its base fields for any reader."""
+    folder = tmp_path_factory.mktemp("base")
+    series(2, 2.5).to_netcdf(folder / "base.nc")
+    target = str(folder / "base.zarr")
+    compress(
+        str(folder / "base.nc"), target, Options(ratio=4, model=MODEL, device="cpu", base=True)
+    )
+    return target
+
+
+@pytest.fixture(scope="session")
 def rich_store(rich_source: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Store of the rich source at a ratio of 4."""
     target = str(tmp_path_factory.mktemp("rich_store") / "store.zarr")

@@ -23,9 +23,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "figures", "output_store", "step_search"),
     ("chains", "coding", "fitting", "maps"),
     ("pipeline",),
-    ("series",),
+    ("base_group", "series"),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
-    ("bench",),
+    ("bench", "xarray_backend"),
     ("cli",),
 )
 # Modules of these may use each other.

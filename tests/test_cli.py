@@ -155,6 +155,14 @@ def test_decompress(series_store: str, tmp_path: Path) -> None:
     assert raw(target).t2m.shape == (4, 768)
 
 
+def test_for_other_readers(single_source: str, tmp_path: Path) -> None:
+    store, target = str(tmp_path / "a.zarr"), str(tmp_path / "a.nc")
+    run("compress", single_source, store, "--ratio", "4", "--model", MODEL, "--base", "-q")
+    assert (tmp_path / "a.zarr" / "base" / "t2m").is_dir()
+    run("decompress", store, target, "--level", "3", "--legacy-crs", "-q")
+    assert raw(target).crs.attrs["healpix_nside"] == 8
+
+
 def test_info(rich_store: str) -> None:
     about = json.loads(run("info", rich_store, "--json")[0])
     assert set(about["variables"]) == {"ta", "msl"}

@@ -162,26 +162,9 @@ def test_result_is_self_describing(healpix_file: str) -> None:
         assert ds["time"].dtype.kind == "M"
 
 
-def test_cf_xarray_finds_the_grid(healpix_file: str) -> None:
-    pytest.importorskip("cf_xarray")
-    with opened(healpix_file) as ds:
-        assert ds.cf["grid_mapping"].attrs["grid_mapping_name"] == "healpix"
-        assert ds.cf["air_temperature"].name == "tas"
-        assert ds.cf["healpix_index"].name == "cell"
-
-
-def test_easygems_finds_the_grid(healpix_file: str) -> None:
-    healpix = pytest.importorskip("easygems.healpix")
-    with opened(healpix_file) as ds:
-        assert healpix.get_nside(ds) == 4
-        assert healpix.get_nest(ds)
-        assert healpix.get_nside(ds["tas"]) == 4
-
-
-def test_xdggs_decodes(healpix_file: str) -> None:
-    xdggs = pytest.importorskip("xdggs")
-    with opened(healpix_file) as ds:
-        assert xdggs.decode(ds, convention="cf").dggs.grid_info.level == 2
-    if healpix_file.endswith(".zarr"):
-        with opened(healpix_file) as ds:
-            assert ds.dggs.decode(convention="zarr").dggs.grid_info.level == 2
+def test_legacy_words_stand_beside_those_of_cf() -> None:
+    plain, legacy = (
+        healpix_skeleton(xr.Dataset(), 3, "", zarr=False, legacy=legacy)["crs"].attrs
+        for legacy in (False, True)
+    )
+    assert legacy == {**plain, "healpix_nside": 8, "healpix_order": "nested"}

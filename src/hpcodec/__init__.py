@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hpcodec.decompression import decompress
     from hpcodec.info import describe
     from hpcodec.validation import validate
+    from hpcodec.xarray_backend import open_pyramid
 
 __all__ = [
     "FieldSpace",
@@ -24,6 +25,7 @@ __all__ = [
     "compress",
     "decompress",
     "describe",
+    "open_pyramid",
     "validate",
 ]
 
@@ -35,6 +37,7 @@ _HOME = {
     "compress": "compression",
     "decompress": "decompression",
     "describe": "info",
+    "open_pyramid": "xarray_backend",
     "validate": "validation",
 }
 

@@ -70,6 +70,10 @@ def compress(
         int,
         typer.Option(help="Code each field from the one before, a key field every so many times."),
     ] = 1,
+    base: Annotated[
+        bool | None,
+        typer.Option(help="Level 3 also for readers without hpcodec; if left out, where cheap."),
+    ] = None,
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
@@ -94,6 +98,7 @@ def compress(
         device=device,
         batch=batch,
         key_every=key_every,
+        base=base,
     )
     target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
     if target.rstrip("/") == source.rstrip("/"):
@@ -165,6 +170,9 @@ def decompress(
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
+    legacy_crs: Annotated[
+        bool, typer.Option("--legacy-crs", help="For readers of HEALPix from before CF-1.13.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Decompress a store to its source grid, or to HEALPix cells of any level."""
@@ -182,6 +190,7 @@ def decompress(
             device=device,
             batch=batch,
             overwrite=overwrite,
+            legacy_crs=legacy_crs,
             told=told,
             note=_note,
         )

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcodec.base_group import fill_base, reserve_base
 from hpcodec.coding import coding_for, frequent_masks
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import cell_count
 from hpcodec.journal import Journal, open_journal
-from hpcodec.layout import describe_layout
+from hpcodec.layout import Layout, describe_layout
 from hpcodec.models import resolve_device
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.report import VariableReport, command_line, record, record_size
@@ -69,6 +70,9 @@ class Options:
         Fields at a time.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
+    base : bool, optional
+        Whether the store also has its base fields for readers without hpcodec; by default, where
+        they take at most a fiftieth of it, and no error is asked for.
     """
 
     ratio: float = 64
@@ -80,6 +84,7 @@ class Options:
     device: str = "auto"
     batch: int = 4
     key_every: int = 1
+    base: bool | None = None
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
@@ -155,6 +160,7 @@ def compress(
                 )
                 for spec in specs
             ]
+            fill_base(output, Layout(layout), options.device)
             output.finish(record(reports, layout, journal.request["command"]))
             size = output.size
     finally:
@@ -203,21 +209,23 @@ def _create_arrays(
     if options.rmse:
         for spec in specs:
             add(spec, _float_bytes(spec))
+        reserve_base(output, 0, options.base)
         output.settle()
         return output.codings
     for spec in specs:  # first with any size, to learn what the metadata take
         add(spec, _float_bytes(spec) // 2)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    told = record_size([spec.name for spec in specs], layout)
-    rest = int(fields / options.ratio) - output.size - told
+    budget = int(fields / options.ratio)
+    rest = budget - output.size - record_size([spec.name for spec in specs], layout)
+    rest -= reserve_base(output, budget, options.base)
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
             raise UsageError(
                 f"expected room for fields; at ratio {options.ratio:g} coordinates and metadata "
-                f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
-                "smaller ratio, or compress more steps into one store."
+                f"alone take {output.size:,} of {budget:,} bytes. Choose a smaller ratio, "
+                "or compress more steps into one store."
             )
         add(spec, size)
     output.settle()

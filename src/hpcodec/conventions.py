@@ -174,16 +174,16 @@ def healpix_attributes(attributes: Mapping[str, Any], kept: Collection[str] = ()
         With ``grid_mapping="crs"``, without packing or anything about the old grid.
     """
     plain = plain_attributes(attributes)
-    gone = {key for key in plain if key == "cell_measures" or _GRIB_GRID.match(key)}
-    result = {key: value for key, value in plain.items() if key not in gone}
+    result = {k: v for k, v in plain.items() if k != "cell_measures" and not _GRIB_GRID.match(k)}
     for key in ("coordinates", "ancillary_variables"):
-        words = [word for word in str(result.pop(key, "")).split() if word in kept]
-        if words:
+        if words := [word for word in str(result.pop(key, "")).split() if word in kept]:
             result[key] = " ".join(words)
     return {**result, "grid_mapping": "crs"}
 
 
-def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bool) -> xr.Dataset:
+def healpix_skeleton(
+    skeleton: xr.Dataset, level: int, history: str, *, zarr: bool, legacy: bool = False
+) -> xr.Dataset:
     """``skeleton`` with what makes a dataset of whole HEALPix spheres self-describing.
 
     Parameters
@@ -196,12 +196,13 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
         Line to append to ``history``; may be empty.
     zarr : bool
         Add the group attributes of the zarr convention ``dggs``: NetCDF cannot hold them.
+    legacy : bool
+        Add to ``crs`` what CDO and easy.gems read before CF-1.13; xdggs then refuses it as CF.
 
     Returns
     -------
     xr.Dataset
-        With coordinates ``cell`` (``(12 * 4**level,)``, int64, nested order) and ``crs``
-        (scalar, int8).
+        With coordinates ``cell`` (int64, nested order) and ``crs`` (scalar, int8).
 
     Raises
     ------
@@ -213,22 +214,21 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
     if not 0 <= level <= 29:
         raise LevelError(f"expected a HEALPix level from 0 to 29; got {level}. Give one of those.")
     cells = cell_count(level)
-    if skeleton.sizes.get("cell", cells) != cells:
+    if (size := skeleton.sizes.get("cell", cells)) != cells:
         raise GridError(
-            f"expected a free dimension name 'cell'; got one of size {skeleton.sizes['cell']} in "
-            "the source. Rename it there."
+            f"expected a free dimension 'cell'; got one of {size} in the source. Rename it there."
         )
     # Readers expect exactly one grid mapping; the source's own described the grid that is gone.
     old = {str(n) for n, v in skeleton.variables.items() if "grid_mapping_name" in v.attrs}
-    old |= {"cell", "crs"} & set(map(str, skeleton.variables))
-    result = skeleton.drop_vars(sorted(old))
-    index = np.arange(cells, dtype=np.int64)
-    cell = ("cell", index, {"standard_name": "healpix_index", "units": "1"})
+    result = skeleton.drop_vars([*sorted(old), "cell", "crs"], errors="ignore")
+    cell = ("cell", np.arange(cells, dtype="i8"), {"standard_name": "healpix_index", "units": "1"})
     mapping = {
         "grid_mapping_name": "healpix",
         "indexing_scheme": "nested",
         "refinement_level": int(level),
     }
+    if legacy:
+        mapping |= {"healpix_nside": 2**level, "healpix_order": "nested"}
     result = result.assign_coords(cell=cell, crs=((), np.int8(0), mapping))
     result.attrs = {**with_history(skeleton.attrs, history), "Conventions": "CF-1.13"}
     for key in ("zarr_conventions", "dggs"):

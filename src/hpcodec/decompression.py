@@ -27,7 +27,7 @@ from hpcodec.stages.dataset import OutputVariable, create_output, open_source
 from hpcodec.stages.zarr_store import ATTRIBUTE, Store, StoredVariable, open_store
 from hpcodec.unfinished import Note, ignored
 
-__all__ = ["decompress", "skeleton_of"]
+__all__ = ["Pick", "check_level", "decompress", "on_cells", "skeleton_of"]
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -50,6 +50,22 @@ def skeleton_of(store: Store) -> xr.Dataset:
     return store.layout.apply(plain)
 
 
+def check_level(level: int) -> int:
+    """``level``, if it is one that a field may be had at.
+
+    Raises
+    ------
+    LevelError
+        If not.
+    """
+    if not BASE_LEVEL <= level <= FINEST_LEVEL:
+        raise LevelError(
+            f"expected a level from {BASE_LEVEL} to {FINEST_LEVEL}; got {level}. "
+            "Take one of these and average or interpolate."
+        )
+    return level
+
+
 def decompress(
     path: str,
     target: str,
@@ -61,6 +77,7 @@ def decompress(
     device: str = "auto",
     batch: int = 4,
     overwrite: bool = False,
+    legacy_crs: bool = False,
     told: Told = lambda name, done, total: None,
     note: Note = ignored,
 ) -> int:
@@ -80,6 +97,8 @@ def decompress(
         ``START/STOP`` or one date or time, ISO 8601, both ends included; all without.
     sharp : bool
         With the power of the original on every level, at the price of larger errors.
+    legacy_crs : bool
+        With the grid also in the words that readers of HEALPix had before CF-1.13.
     device, batch, overwrite, told, note
         As for :func:`compress`.
 
@@ -93,11 +112,8 @@ def decompress(
     HpcodecError
         For whatever is wrong with the store, the options or the output.
     """
-    if level is not None and not BASE_LEVEL <= level <= FINEST_LEVEL:
-        raise LevelError(
-            f"expected a level from {BASE_LEVEL} to {FINEST_LEVEL}; got {level}. "
-            "Decompress at one of these and average or interpolate."
-        )
+    if level is not None:
+        check_level(level)
     if target.rstrip("/") == path.rstrip("/"):
         raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
@@ -110,8 +126,10 @@ def decompress(
     if level is None:
         skeleton.attrs = with_history(skeleton.attrs, _now("decompress"))
     else:
-        skeleton = _on_cells(skeleton, chosen, level, zarr=target.rstrip("/").endswith(".zarr"))
-    picks = [_Pick(store, variable, level, dimension, times) for variable in chosen]
+        zarr = target.rstrip("/").endswith(".zarr")
+        history = _now(f"decompress --level {level}")
+        skeleton = on_cells(skeleton, chosen, level, history, zarr=zarr, legacy=legacy_crs)
+    picks = [Pick(store, variable, level, dimension, times) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
     outputs = [pick.output(kept) for pick in picks]
@@ -128,14 +146,29 @@ def decompress(
     return read
 
 
-def _on_cells(
-    skeleton: xr.Dataset, chosen: Sequence[StoredVariable], level: int, *, zarr: bool
+def on_cells(
+    skeleton: xr.Dataset,
+    chosen: Sequence[StoredVariable],
+    level: int,
+    history: str,
+    *,
+    zarr: bool,
+    legacy: bool = False,
 ) -> xr.Dataset:
-    """``skeleton`` without what lies on the source grid, with what HEALPix cells need."""
+    """``skeleton`` without what lies on the source grid, with what HEALPix cells need.
+
+    Parameters
+    ----------
+    skeleton : xr.Dataset
+        From :func:`skeleton_of`.
+    chosen : sequence of StoredVariable
+        The fields to come.
+    level, history, zarr, legacy
+        As for :func:`hpcodec.conventions.healpix_skeleton`.
+    """
     horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
     gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
-    history = _now(f"decompress --level {level}")
-    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr)
+    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr, legacy=legacy)
 
 
 def _now(done: str) -> str:
@@ -143,14 +176,26 @@ def _now(done: str) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pick:
-    """The fields of a variable that are wanted, and on what grid."""
+class Pick:
+    """The fields of a variable that are wanted, and on what grid.
+
+    Parameters
+    ----------
+    store, variable : Store, StoredVariable
+        A store, and one of its variables.
+    level : int, optional
+        HEALPix level; the source grid without.
+    dimension : str
+        Of time, where only some times are wanted.
+    times : ndarray of int64, optional
+        Which; all without.
+    """
 
     store: Store
     variable: StoredVariable
     level: int | None
-    dimension: str
-    times: npt.NDArray[np.int64] | None
+    dimension: str = ""
+    times: npt.NDArray[np.int64] | None = None
 
     @property
     def _selection(self) -> list[npt.NDArray[np.int64]]:

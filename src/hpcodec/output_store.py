@@ -164,6 +164,11 @@ class StoreOutput(ZarrOutput):
                 self._set(key, json.dumps(kept, separators=(",", ":")).encode("utf-8"))
 
     @property
+    def group(self) -> zarr.Group:
+        """The root."""
+        return self._group
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         place = self._group.store_path

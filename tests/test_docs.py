@@ -1,0 +1,38 @@
+"""Code on the pages of the documentation runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+from xarray.backends.plugins import list_engines
+
+from hpcodec.xarray_backend import StoreBackend
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page: str) -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S))
+
+
+def test_xarray(base_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask")
+    shutil.copytree(base_store, tmp_path / "era5.zarr")
+    shutil.copytree(base_store, tmp_path / "later.zarr")
+    time: Any = zarr.open_group(tmp_path / "later.zarr", mode="r+")["time"]
+    time[...] = time[...] + 12
+    # An environment may hold the entry points of an older installation.
+    monkeypatch.setitem(list_engines(), "hpcodec", StoreBackend())
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(blocks("docs/xarray.md"), "docs/xarray.md", "exec"), names)
+    assert names["ds"].t2m.dims == ("time", "lat", "lon")
+    assert names["mean"].shape == (12 * 4**6,)
+    assert names["both"].t2m.shape == (4, 12 * 4**4)
+    assert names["coarse"].shape == names["base"].t2m.shape == (2, 768)
+    assert (tmp_path / "some.nc").exists()
