@@ -16,12 +16,13 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "terminal"),
-    ("even", "faces", "grid", "missing", "output_formats", "targets"),
-    ("fields", "conventions", "remap_operators", "output"),
-    ("entropy", "networks"),
+    ("even", "faces", "grid", "metadata", "missing", "output_formats", "targets"),
+    ("fields", "containment", "conventions", "remap_operators", "output"),
+    ("entropy", "networks", "stored"),
+    ("base_field",),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "step_search"),
-    ("coding", "fitting", "maps"),
+    ("coarse", "coding", "fitting", "maps"),
     ("pipeline",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("bench",),

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from hpcodec.cards import CARD, ModelCard, read_card
 from hpcodec.entropy.arrays import NAMES, from_arrays
 from hpcodec.entropy.tables import EntropyModel
-from hpcodec.errors import ModelError, UsageError, nearest
+from hpcodec.errors import FormatError, ModelError, UsageError, nearest
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
 
@@ -33,6 +33,7 @@ __all__ = [
     "choose_model",
     "file_digest",
     "find_models",
+    "is_installed",
     "load_model",
 ]
 
@@ -109,22 +110,37 @@ def load_model(name: str, weights: str = "") -> Model:
     """
     models = find_models()
     if name not in models:
-        wanted = f" (weights sha256 {weights[:16]}...)" if weights else ""
-        raise ModelError(f"unknown model '{name}'{wanted}. {nearest(name, models)}")
+        if weights:
+            raise _not_installed(name, weights, "none of this name")
+        raise ModelError(f"unknown model '{name}'. {nearest(name, models)}")
     folder = models[name]
     card = read_card(folder)
+    if weights not in ("", card.weights):
+        raise _not_installed(name, weights, f"weights {card.weights}")
     for path, digest in ((folder / WEIGHTS, card.weights), (statics_of(folder), card.statics)):
         if not path.is_file() or file_digest(path) != digest:
             raise ModelError(
                 f"expected {path} with sha256 {digest[:16]}..., as the model's card has it; got "
                 "another or none. Install the model again."
             )
-    if weights not in ("", card.weights):
-        raise ModelError(
-            f"expected model '{name}' with weights {weights[:16]}...; the installed one has "
-            f"{card.weights[:16]}.... Install the hpcodec release that wrote the store."
-        )
     return Model(card, folder, _entropy(folder, card.weights))
+
+
+def _not_installed(name: str, weights: str, got: str) -> ModelError:
+    return ModelError(
+        f"expected model '{name}' with weights sha256 {weights}; got {got} "
+        f"({nearest(name, find_models())}) Install the hpcodec release that wrote the store, or put "
+        "the model into a folder of HPCODEC_MODELS. Without it: hpcodec decompress --level 3."
+    )
+
+
+def is_installed(name: str, weights: str) -> bool:
+    """Whether a model of this name and sha256 of its weights is there, by its card."""
+    folder = find_models().get(name)
+    try:
+        return folder is not None and read_card(folder).weights == weights
+    except FormatError:
+        return False
 
 
 def choose_model(spec: FieldSpec) -> str:

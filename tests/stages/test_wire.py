@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hpcodec.base_field import predicted_base
 from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import CompressedField
 from hpcodec.stages.wire import (
     HEADER_MOST,
     MAGIC,
     pack,
-    predicted_base,
     prefix_size,
     read_header,
     unpack,
