@@ -80,7 +80,7 @@ def test_not_an_object(data: Any) -> None:
     ("level", "bottleneck"), [(10, 4), (4, 5), (4, 2), (2, 2), (8, 10), (-1, -1)]
 )
 def test_impossible_levels(level: int, bottleneck: int) -> None:
-    with pytest.raises(FormatError, match="levels 3 <= bottleneck|number from 3"):
+    with pytest.raises(FormatError, match=r"levels 3 <= bottleneck|number from 3"):
         Coding.from_dict(CODING.to_dict() | {"level": level, "bottleneck": bottleneck})
 
 

@@ -61,7 +61,7 @@ def damaged(what: str) -> Iterator[None]:
     except Exception as error:  # zarr, numcodecs, xarray and file systems raise all kinds
         reason = " ".join(str(error).split())[:120]
         raise FormatError(
-            f"expected {what}; got {type(error).__name__}: {reason}. The store is damaged."
+            f"expected {what}; got {type(error).__name__}: {reason}. It is damaged."
         ) from error
 
 
@@ -157,4 +157,3 @@ def check_carried(name: str, array: zarr.Array[Any]) -> None:
             f"expected at most {_COORDINATE:,} values of the coordinate '{name}'; got "
             f"{array.size:,}."
         )
-

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcodec.conventions import healpix_attributes, healpix_skeleton
 from hpcodec.containment import damaged
+from hpcodec.conventions import healpix_attributes, healpix_skeleton
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields

@@ -9,9 +9,9 @@ CompressedField  one field as the integers that a store keeps
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from hpcodec.errors import FormatError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 from hpcodec.metadata import (
     FORMAT_VERSION,
+    OPTIONAL,
     Digest,
     Limits,
     Name,
@@ -27,7 +28,6 @@ from hpcodec.metadata import (
     Positive,
     Version,
     check_version,
-    optional,
     read_object,
 )
 
@@ -44,6 +44,7 @@ __all__ = [
 
 _MOST_VALUES = 2**29  # of a chunk: 2 GiB as float32, which a reader may have to hold
 
+Method = Annotated[str, Limits(pattern="(least_squares|idw)", described="least_squares or idw")]
 MOST_TOGETHER = 256
 """Fields of a chunk that may follow each other: to decode the last takes all of them."""
 
@@ -144,10 +145,10 @@ class Coding:
     size: Annotated[int, Limits(1)]
     bottleneck: Level
     variable: str = ""
-    remap: Literal["least_squares", "idw"] = "least_squares"
-    rmse: Positive = optional(0.0)
-    key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = optional(1)
-    finest: Annotated[int, Limits(BASE_LEVEL + 1, 29)] = optional(8)
+    remap: Method = "least_squares"
+    rmse: Positive = field(default=0.0, metadata=OPTIONAL)
+    key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
+    finest: Annotated[int, Limits(BASE_LEVEL + 1, 29)] = field(default=8, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:

@@ -183,7 +183,12 @@ class LatLonGrid:
     @staticmethod
     def schema() -> dict[str, Any]:
         """JSON schema of :meth:`to_dict`."""
-        axis = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": _MOST_ALONG}
+        axis = {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 3,
+            "maxItems": _MOST_ALONG,
+        }
         return {
             "type": "object",
             "properties": {"latitude": axis, "longitude": axis},

@@ -21,6 +21,7 @@ from hpcodec.errors import FormatError, nearest
 
 __all__ = [
     "FORMAT_VERSION",
+    "OPTIONAL",
     "Digest",
     "Limits",
     "Name",
@@ -28,7 +29,6 @@ __all__ = [
     "Positive",
     "Version",
     "check_version",
-    "optional",
     "read_object",
     "schema_of",
 ]
@@ -37,7 +37,10 @@ FORMAT_VERSION = "1.0"
 """Of stores and payloads; independent of the package's version."""
 
 Kind = TypeVar("Kind")
-_OPTIONAL = {"optional": True}
+
+OPTIONAL = types.MappingProxyType({"optional": True})
+"""Metadata of a dataclass's field whose key is left out where it has its default."""
+
 # Beyond it a whole number is none that float64, or another reader's JSON, can hold.
 _LARGEST = 2**53
 
@@ -90,11 +93,6 @@ Positive = Annotated[float, Limits(above=0)]
 NotNegative = Annotated[float, Limits(least=0)]
 
 
-def optional(default: Any) -> Any:  # noqa: ANN401  (as dataclasses.field)
-    """Field of a dataclass whose key is left out where it has its default."""
-    return dataclasses.field(default=default, metadata=_OPTIONAL)
-
-
 def check_version(version: Any, where: str) -> None:  # noqa: ANN401
     """Refuse what another version of the format wrote, naming both.
 
@@ -132,16 +130,18 @@ def read_object(kind: type[Kind], data: Any, what: str) -> Kind:  # noqa: ANN401
     """
     if not isinstance(data, Mapping):
         raise FormatError(f"expected {what} as a JSON object; got {_short(data)}.")
-    hints, needed = _keys(kind)
+    hints, needed = _keys(kind)  # type: ignore[arg-type]
     if unknown := sorted(map(str, set(data) - set(hints))):
-        raise FormatError(f"unknown key '{unknown[0][:60]}' in {what}. {nearest(unknown[0], hints)}")
+        raise FormatError(
+            f"unknown key '{unknown[0][:60]}' in {what}. {nearest(unknown[0], hints)}"
+        )
     if missing := sorted(needed - set(data)):
         raise FormatError(f"expected key '{missing[0]}' in {what}; it is not there.")
     return kind(**{key: _value(hints[key], value, key, what) for key, value in data.items()})
 
 
 @lru_cache
-def _keys(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+def _keys(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401
     """Types of all keys of a dataclass's objects, and the keys that must be there."""
     fields = [item for item in dataclasses.fields(kind) if item.init]
     hints = get_type_hints(kind, include_extras=True)

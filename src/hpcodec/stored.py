@@ -5,13 +5,14 @@ zarr group --stored_variables--> StoredVariable, ..., all that is in the group b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
 from hpcodec.containment import check_carried, check_name
 from hpcodec.errors import FormatError
@@ -21,6 +22,7 @@ __all__ = [
     "ATTRIBUTE",
     "CODEC",
     "StoredVariable",
+    "chunk_counts",
     "chunk_key",
     "chunk_shape",
     "stored_variables",
@@ -40,6 +42,12 @@ def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
     leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
     leading[:1] = [i // key_every for i in leading[:1]]
     return "/".join(["c", *map(str, leading), "0", "0"])
+
+
+def chunk_counts(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
+    """How many chunks there are along each axis."""
+    chunk = chunk_shape(shape, key_every)
+    return tuple(-(-size // part) for size, part in zip(shape, chunk, strict=True))
 
 
 def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
@@ -86,9 +94,8 @@ def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
     FormatError
         If one is not of this format, or another is not what a store may carry.
     """
-    arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
     variables, sizes = {}, dict[str, tuple[str, int]]()
-    for name, array in arrays.items():
+    for name, array in _arrays(group):
         check_name(name)
         metadata: Any = array.metadata
         for dim, size in zip(metadata.dimension_names or (), array.shape, strict=False):
@@ -106,6 +113,22 @@ def stored_variables(group: zarr.Group) -> dict[str, StoredVariable]:
     return variables
 
 
+def _arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
+    """Arrays of a group by name, one after the other.
+
+    Of arrays that it reads at once, zarr writes to the log whatever is wrong with the others.
+    """
+    place = group.store_path
+
+    async def listed() -> list[str]:
+        return [name async for name in place.store.list_dir(place.path)]
+
+    for name in sorted(sync(listed())):  # a folder lists its files in any order
+        member = group.get(name) if name != "zarr.json" else None
+        if isinstance(member, zarr.Array):
+            yield name, member
+
+
 def _stored(name: str, array: zarr.Array[Any], codecs: Sequence[Any]) -> StoredVariable:
     metadata: Any = array.metadata
     coding = Coding.from_dict(codecs[0].get("configuration"))
@@ -117,7 +140,7 @@ def _stored(name: str, array: zarr.Array[Any], codecs: Sequence[Any]) -> StoredV
     if array.chunks != (wanted := chunk_shape(array.shape, coding.key_every)):
         raise FormatError(f"expected chunks {wanted} of '{name}'; got {array.chunks}.")
     leading = array.shape[:-2]
-    if not 0 < prod(leading) <= _MOST_FIELDS or coding.key_every > max(1, *leading[:1]):
+    if not 0 < prod(leading) <= _MOST_FIELDS or coding.key_every > max((1, *leading[:1])):
         raise FormatError(
             f"expected '{name}' of 1 to {_MOST_FIELDS:,} fields, of which a chunk has no more than "
             f"there are; got {leading}, {coding.key_every} in a chunk. The store is damaged."

@@ -104,8 +104,8 @@ def unpack(
         at += length
     base = decode_base_symbols(codes[0], bool(header.carry))
     residuals: list[Integers] = []
-    assert model is not None or len(codes) == 1
     for code in codes[1:]:
+        assert model is not None, "only the base field needs none"
         residuals.append(decode_level(model, code, base, residuals, header.step))
     scaling = header.offset, header.scale, header.step
     count = len(residuals)

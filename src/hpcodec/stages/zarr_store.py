@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import fsspec
-import numpy as np
 import xarray as xr
 import zarr
 from zarr.abc.store import RangeByteRequest
@@ -35,6 +33,7 @@ from hpcodec.stored import (
     ATTRIBUTE,
     CODEC,
     StoredVariable,
+    chunk_counts,
     chunk_key,
     chunk_shape,
     stored_variables,
@@ -135,6 +134,33 @@ class Store:
             return self._fetch(key, most)
         head = self._fetch(key, HEADER_MOST)
         return self._fetch(key, min(prefix_size(head, level), most))
+
+    def files(self) -> list[str]:
+        """Keys of all its files; none where the file system does not list them."""
+
+        async def listed() -> list[str]:
+            place = self._group.store_path
+            return [key async for key in place.store.list_prefix(place.path)]
+
+        with damaged(f"a list of the files in '{self.path}'"):
+            return sorted(sync(listed()))
+
+    def accounts_for(self, key: str, carried: Collection[str]) -> bool:
+        """Whether a file belongs to the store with such carried variables, as its name says."""
+        prefix = f"{self._group.path}/" if self._group.path else ""
+        name, _, rest = key.removeprefix(prefix).partition("/")
+        if not rest or name not in self.variables:
+            return name in carried if rest else name == "zarr.json"
+        if rest == "zarr.json":
+            return True
+        item = self.variables[name]
+        places = rest.split("/")
+        counts = chunk_counts(item.shape, item.coding.key_every)
+        return (
+            places[0] == "c"
+            and len(places) == len(counts) + 1
+            and all(p.isdecimal() and int(p) < n for p, n in zip(places[1:], counts, strict=True))
+        )
 
     def skeleton(self) -> xr.Dataset:
         """Raw dataset of all that the store carries besides its compressed variables, lazy.
