@@ -110,7 +110,7 @@ def sealed(payload: bytes) -> bytes:
     return result + payload[at:]
 
 
-def damage_payload(payload: bytes, draw: random.Random, share_sealed: float = 0.2) -> bytes:
+def damage_payload(payload: bytes, draw: random.Random, share_sealed: float = 0.1) -> bytes:
     """A damaged payload; some look whole to every checksum, and reach the decoder."""
     if draw.random() > share_sealed:
         return damage_bytes(payload, draw)

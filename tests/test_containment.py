@@ -94,7 +94,8 @@ def test_a_loop_of_links_has_a_size(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../a", "a/b", "/a", "a\\b", ".a", "a\0", "a\n", "\x1b["]
+    "name",
+    ["", ".", "..", "../a", "a/b", "/a", "a\\b", ".a", "a\0", "a\n", "\x1b["],
 )
 def test_names_that_lead_elsewhere(name: str) -> None:
     with pytest.raises(FormatError, match="variable's name"):

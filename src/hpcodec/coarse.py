@@ -18,7 +18,7 @@ from hpcodec.grid import BASE_LEVEL
 from hpcodec.stages.normalise import denormalise
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 
-__all__ = ["chain_of", "decode_base", "unpacked"]
+__all__ = ["chain_of", "decode_base", "in_units", "unpacked"]
 
 
 def chain_of(payload: bytes, coding: Coding) -> list[bytes]:
@@ -44,6 +44,24 @@ def unpacked(
     return unpack(payload, entropy, max(level, BASE_LEVEL))
 
 
+def in_units(
+    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField]
+) -> npt.NDArray[np.float32]:
+    """Normalised cells ``(n, cells)`` of so many fields in the variable's unit.
+
+    Raises
+    ------
+    FormatError
+        If they are out of what float32 holds: no field was compressed to such symbols.
+    """
+    scalings = [Scaling(field.offset, field.scale) for field in fields]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = denormalise(cells, scalings)
+    if not np.isfinite(values).all():
+        raise FormatError("expected finite fields; got others. The store is damaged.")
+    return values
+
+
 def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.float32]:
     """Base fields, ``(n, 768)`` float32, nested order, the variable's unit.
 
@@ -59,12 +77,11 @@ def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.flo
     FormatError
         If a payload is damaged.
     """
-    cells, scalings = [], []
+    cells, owns = [], []
     for payload in payloads:
         chain = [unpacked(one, coding, None, BASE_LEVEL) for one in chain_of(payload, coding)]
-        own = chain[-1]
         # Within a chunk, each field on its own begins anew.
         first = max((at for at, field in enumerate(chain) if not field.carry), default=0)
         cells.append(base_cells(chain[first:], coding.finest))
-        scalings.append(Scaling(own.offset, own.scale))
-    return denormalise(np.stack(cells), scalings)
+        owns.append(chain[-1])
+    return in_units(np.stack(cells), owns)

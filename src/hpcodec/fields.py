@@ -34,6 +34,7 @@ from hpcodec.metadata import (
 __all__ = [
     "FORMAT_VERSION",
     "MOST_TOGETHER",
+    "MOST_VALUES",
     "Coding",
     "CompressedField",
     "FieldSpec",
@@ -42,7 +43,8 @@ __all__ = [
     "Scaling",
 ]
 
-_MOST_VALUES = 2**29  # of a chunk: 2 GiB as float32, which a reader may have to hold
+MOST_VALUES = 2**29
+"""Values of a chunk: 2 GiB as float32, which a reader may have to hold."""
 
 Method = Annotated[str, Limits(pattern="(least_squares|idw)", described="least_squares or idw")]
 MOST_TOGETHER = 256
@@ -171,9 +173,9 @@ class Coding:
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {coding.finest}; got "
                 f"{coding.bottleneck} and {coding.level}. The store is damaged."
             )
-        if (values := coding.key_every * prod(coding.grid.shape)) > _MOST_VALUES:
+        if (values := coding.key_every * prod(coding.grid.shape)) > MOST_VALUES:
             raise FormatError(
-                f"expected a chunk of at most {_MOST_VALUES:,} values; got {values:,}. Code fewer "
+                f"expected a chunk of at most {MOST_VALUES:,} values; got {values:,}. Code fewer "
                 "fields together."
             )
         return coding

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.coarse import chain_of, decode_base, unpacked
+from hpcodec.coarse import chain_of, decode_base, in_units, unpacked
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitting import Errors, fit
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.models import Model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, denormalise, measure_scaling
+from hpcodec.stages.normalise import alike, measure_scaling
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def decode_cells(
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return denormalise(cells, [_scaling(field) for field in fields])
+    return in_units(cells, fields)
 
 
 def _model_of(coding: Coding) -> Model:
@@ -293,7 +293,3 @@ def decode_fields(
     """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
     cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
     return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
-
-
-def _scaling(field: CompressedField) -> Scaling:
-    return Scaling(field.offset, field.scale)
