@@ -53,8 +53,8 @@ Change = Callable[[xr.Dataset], Any]
         (lambda d: d["t2m"].attrs.update(coordinates="lat height"), "'height', which is not"),
         (lambda d: d["t2m"].attrs.update(cell_measures="area: areacella"), "'areacella'"),
         (lambda d: d["t2m"].attrs.update(grid_mapping="lat"), "grid_mapping_name"),
-        (lambda d: d["time"].values.__setitem__(3, 0), "rise or fall"),
-        (lambda d: d["lat"].values.__setitem__(3, np.nan), "missing values"),
+        (lambda d: d.update({"time": ("time", [0, 6, 12, 0, 1, 2, 3, 4])}), "rise or fall"),
+        (lambda d: d.update({"time": ("time", [0, np.nan, 2, 3, 4, 5, 6, 7])}), "missing values"),
         (lambda d: d["time"].attrs.update(units="hours since soon"), "cannot be decoded"),
     ],
 )

@@ -10,7 +10,9 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,16 +21,19 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from hpcodec.cards import CARD, read_card
-from hpcodec.entropy.coding import decode_level
-from hpcodec.errors import FormatError, ModelError
+from hpcodec.codec import FieldSpaceCodec
+from hpcodec.entropy.coding import decode_level, encode_level
+from hpcodec.errors import FormatError, GridError, ModelError
 from hpcodec.fields import Coding
-from hpcodec.grid import cell_count
+from hpcodec.grid import LatLonGrid, cell_count
 from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
+from hpcodec.pipeline import decode_cells
+from hpcodec.stages.wire import pack
 from hpcodec.stages.zarr_store import open_store
 from tests.fuzz.target import CORPUS, TARGETS, try_one
 from tests.golden.make import FOLDER, MODEL, MODELS, golden_models
 from tests.hostile import Tally, damage_bytes, read_payload, sealed, try_payloads, try_stores
-from tests.tiny import fitted_entropy
+from tests.tiny import compressed_field, fitted_entropy
 
 STORE = FOLDER / "ratio" / "store.zarr"
 
@@ -95,9 +100,11 @@ def test_code_that_cannot_hold_its_symbols_is_refused_at_once(code: bytes) -> No
 
 
 def test_code_that_goes_on_after_its_symbols() -> None:
-    payload, coding = first()
-    with pytest.raises(FormatError):
-        read_payload(sealed(payload + bytes(400)), coding, load_model(MODEL).entropy)
+    field = compressed_field(4)
+    code = encode_level(ENTROPY, field.residuals[0], field.base, [], field.step)
+    decode_level(ENTROPY, code, field.base, [], field.step)
+    with pytest.raises(FormatError, match="the end of the code"):
+        decode_level(ENTROPY, code + b"\1" * 64, field.base, [], field.step)
 
 
 @pytest.fixture
@@ -190,3 +197,40 @@ def test_the_corpus_of_the_fuzzer(path: Path) -> None:
 def test_the_corpus_reaches_every_target() -> None:
     kinds = {path.read_bytes()[0] % len(TARGETS) for path in CORPUS.iterdir()}
     assert kinds == set(range(len(TARGETS)))
+
+
+def test_a_coding_of_other_levels_than_its_model() -> None:
+    payload, coding = first()
+    with pytest.raises(FormatError, match="'finest', the level of model"):
+        decode_cells([payload], replace(coding, finest=6), 4, "cpu")
+
+
+def test_values_that_float32_does_not_hold() -> None:
+    _, coding = first()
+    base_only = replace(coding, bottleneck=3)
+    field = replace(compressed_field(3, 1e6), offset=3e38, scale=3e38)
+    with pytest.raises(FormatError, match="finite"):
+        decode_cells([pack(field, ENTROPY)], base_only, 3)
+    with pytest.raises(FormatError, match="finite"):
+        decode_cells([pack(field, ENTROPY)], base_only, 4, "cpu")
+
+
+@pytest.mark.parametrize("count", [2**20, 2**40])
+def test_a_chunk_larger_than_any_reader_must_hold(count: int) -> None:
+    _, coding = first()
+    chunk = (count, *coding.grid.shape)
+    grid = SimpleNamespace(chunk_shape=chunk)
+    with pytest.raises(GridError, match="at most"):
+        FieldSpaceCodec(coding).validate(shape=chunk, dtype=np.dtype("f4"), chunk_grid=grid)
+
+
+def test_a_coding_with_chunks_larger_than_that() -> None:
+    _, coding = first()
+    wide = LatLonGrid.regular((90.0, -0.1, 1801), (0.0, 0.1, 3600))
+    plain = replace(coding, grid=wide, key_every=256).to_dict()
+    with pytest.raises(FormatError, match="at most"):
+        Coding.from_dict(plain)
+    with pytest.raises(FormatError, match="points"):
+        Coding.from_dict(
+            {**plain, "grid": {"latitude": [90, -0.002, 90001], "longitude": [0, 0.0036, 100000]}}
+        )

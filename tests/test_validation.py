@@ -97,7 +97,7 @@ def test_a_variable_that_is_gone(rich_store: str, tmp_path: Path) -> None:
     shutil.copytree(rich_store, copy)
     shutil.rmtree(copy / "msl")
     (finding,) = validate(str(copy))
-    assert "msl" in finding.what
+    assert finding.where == "msl"
 
 
 def test_files_that_are_no_part_of_it(damaged: Path, chunk: Path) -> None:
@@ -120,9 +120,8 @@ def test_coordinates_of_another_grid(damaged: Path) -> None:
 
 def test_a_carried_variable_that_cannot_be_read(damaged: Path) -> None:
     (damaged / "lon" / "c" / "0").write_bytes(b"abc")
-    findings = validate(str(damaged))
-    assert {finding.rule for finding in findings} == {"carried"}
-    assert findings[-1].where == "lon"
+    (finding,) = validate(str(damaged))
+    assert (finding.rule, finding.severity) == ("carried", "error")
 
 
 def test_beside_its_original(single_store: str, single_source: str) -> None:
@@ -131,9 +130,9 @@ def test_beside_its_original(single_store: str, single_source: str) -> None:
 
 def test_beside_another_original(damaged: Path, tmp_path: Path) -> None:
     other = series(1, 2.5)
-    other["t2m"].values[0, 5, 6] += 100
-    other["time"].values[:] += 1
-    other["lat"].attrs["comment"] = "new"
+    other["t2m"] = other["t2m"] + 100 * (other["lat"] > 80)
+    other["time"] = other["time"].copy(data=[1])
+    other["lat"] = other["lat"].assign_attrs(comment="new")
     other["extra"] = ((), 3)
     other.to_netcdf(tmp_path / "other.nc")
     findings = validate(str(damaged), str(tmp_path / "other.nc"), device="cpu")
@@ -161,12 +160,12 @@ def test_the_command(damaged: Path, chunk: Path) -> None:
         done = runner.invoke(cli.app, ["validate", str(damaged), *options])
         return done.exit_code, done.stdout
 
-    assert run() == (0, f"{damaged}: valid\n")
+    assert run() == (0, f"{damaged}: whole\n")
     (damaged / "notes.txt").write_text("x")
     code, out = run()
     assert code == 0
     assert out.splitlines()[0].startswith("warning: notes.txt: ")
-    assert out.splitlines()[1:] == [f"{damaged}: valid"]
+    assert out.splitlines()[1:] == [f"{damaged}: whole"]
     code, out = run("--strict", "--json")
     document = json.loads(out)
     assert (code, document["valid"], document["strict"]) == (1, False, True)
@@ -176,8 +175,7 @@ def test_the_command(damaged: Path, chunk: Path) -> None:
     chunk.write_bytes(b"")
     code, out = run()
     assert code == 1
-    assert len(out.splitlines()) == 3
-    assert out.splitlines()[-1] == f"{damaged}: 1 that fail it"
+    assert [line.split(":")[0] for line in out.splitlines()] == ["warning", "error"]
 
 
 def test_no_store(tmp_path: Path) -> None:

@@ -234,7 +234,8 @@ def validate(
     else:
         for finding in findings:
             typer.echo(str(finding))
-        typer.echo(f"{store}: {f'{len(failed)} that fail it' if failed else 'valid'}")
+        if not failed:
+            typer.echo(f"{store}: whole")
     raise typer.Exit(1 if failed else 0)
 
 

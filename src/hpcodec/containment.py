@@ -108,16 +108,14 @@ class _Contained(LocalStore):
         return await super().get_partial_values(prototype, wanted)
 
     def _check(self, key: str) -> None:
-        parts = PurePosixPath(key).parts
         place = self.root
-        for number, part in enumerate(parts, 1):
+        for part in PurePosixPath(key).parts:
             place = place / part
             try:
                 mode = os.lstat(place).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 return
-            plain = stat.S_ISDIR(mode) or (number == len(parts) and stat.S_ISREG(mode))
-            if part in ("..", "/") or not plain:
+            if part in ("..", "/") or not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
                 raise FormatError(
                     f"expected plain files in the store; got '{key}', which is a link or a "
                     "device. Copy what it leads to, if you trust it."

@@ -55,9 +55,12 @@ def validate(
     """
     try:
         store = open_store(path)
-        skeleton = store.skeleton()
     except HpcodecError as error:
         return [Finding("structure", path, str(error))]
+    try:
+        skeleton = store.skeleton()
+    except HpcodecError as error:
+        return [Finding("carried", path, str(error))]
     findings = [*_structure(store, list(map(str, skeleton.variables)))]
     for item in store.variables.values():
         findings += _fields(store, item)

@@ -136,7 +136,7 @@ class Store:
         return self._fetch(key, min(prefix_size(head, level), most))
 
     def files(self) -> list[str]:
-        """Keys of all its files; none where the file system does not list them."""
+        """Keys of all its files, sorted."""
 
         async def listed() -> list[str]:
             place = self._group.store_path
