@@ -15,14 +15,18 @@ SOURCE = ROOT / "src" / "hpcodec"
 
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "terminal"),
-    ("even", "faces", "grid", "missing", "output_formats", "targets"),
+    ("errors", "findings", "terminal"),
+    ("even",),
+    ("containment",),
+    ("faces", "grid", "metadata", "missing", "output_formats", "targets"),
     ("fields", "conventions", "remap_operators", "output"),
-    ("entropy", "networks"),
+    ("conformance", "entropy", "networks", "stored"),
+    ("base_field",),
     ("cards", "report", "stages"),
-    ("models", "figures", "output_store", "step_search"),
-    ("coding", "fitting", "maps"),
+    ("models", "figures", "output_store", "schema", "step_search"),
+    ("coarse", "coding", "fitting", "maps"),
     ("pipeline",),
+    ("faithfulness",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("bench",),
     ("cli",),

@@ -1,4 +1,4 @@
-"""The one file that spells CF and DGGS attributes.
+"""The one file that spells CF and DGGS attributes; :mod:`hpcodec.conformance` checks them.
 
     horizontal_axis, degrees    which coordinate is a latitude or a longitude
     supporting, unsuitable      which variables are not fields, and why
@@ -34,7 +34,7 @@ __all__ = [
     "unsuitable",
 ]
 
-_UNITS = {
+AXIS_UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
     "longitude": {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"},
 }
@@ -55,7 +55,7 @@ _GRIB_GRID = re.compile(
     r"|(latitude|longitude)Of\w*|uvRelativeToGrid|missingValue|pl)$",
     re.IGNORECASE,
 )
-_REFERENCES = {
+REFERENCES = {
     "bounds": "the bounds of {}",
     "climatology": "the climatological bounds of {}",
     "grid_mapping": "the grid mapping of {}",
@@ -63,7 +63,7 @@ _REFERENCES = {
     "coordinates": "a coordinate of {}",
 }
 
-_DGGS_CONVENTION = {
+DGGS_CONVENTION = {
     "schema_url": "https://raw.githubusercontent.com/zarr-conventions/dggs/refs/tags/v1/schema.json",
     "spec_url": "https://github.com/zarr-conventions/dggs/blob/v1/README.md",
     "uuid": "7b255807-140c-42ca-97f6-7a1cfecdbc38",
@@ -93,9 +93,9 @@ def horizontal_axis(name: str, attributes: Mapping[str, Any]) -> str:
     ''
     """
     if standard_name := _text(attributes, "standard_name"):
-        return standard_name if standard_name in _UNITS else ""
+        return standard_name if standard_name in AXIS_UNITS else ""
     units = _text(attributes, "units")
-    for kind, spellings in _UNITS.items():
+    for kind, spellings in AXIS_UNITS.items():
         if units in spellings:
             return kind
     if units not in _ANGLES:
@@ -124,7 +124,7 @@ def supporting(dataset: xr.Dataset) -> dict[str, str]:
     for name, variable in dataset.variables.items():
         if kind := horizontal_axis(str(name), variable.attrs):
             roles[str(name)] = f"a {kind}"
-        for attribute, role in _REFERENCES.items():
+        for attribute, role in REFERENCES.items():
             for word in str(variable.attrs.get(attribute, "")).replace(":", " ").split():
                 if word in dataset.variables and word != name:
                     roles.setdefault(word, role.format(f"'{name}'"))
@@ -267,7 +267,7 @@ def healpix_skeleton(skeleton: xr.Dataset, level: int, history: str, *, zarr: bo
     for key in ("zarr_conventions", "dggs"):
         result.attrs.pop(key, None)
     if zarr:
-        result.attrs["zarr_conventions"] = [dict(_DGGS_CONVENTION)]
+        result.attrs["zarr_conventions"] = [dict(DGGS_CONVENTION)]
         result.attrs["dggs"] = {**_DGGS, "refinement_level": int(level)}
     return result
 

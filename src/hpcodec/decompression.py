@@ -5,35 +5,28 @@ store --read what the level needs--> payloads --decode, batch by batch--> datase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcodec.containment import damaged
 from hpcodec.conventions import healpix_attributes, healpix_skeleton
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
-from hpcodec.stages.dataset import OutputVariable, create_output, open_source
-from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+from hpcodec.stages.dataset import OutputVariable, create_output
+from hpcodec.stages.zarr_store import StoredVariable, open_store
 
-__all__ = ["decompress", "skeleton_of"]
+__all__ = ["decompress"]
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
-
-
-def skeleton_of(store: Store) -> xr.Dataset:
-    """Raw dataset of all that a store carries besides its compressed variables."""
-    dataset = open_source(store.path, store=True)
-    attributes = {k: v for k, v in dataset.attrs.items() if k != "hpcodec"}
-    plain = dataset.drop_vars(list(store.variables))
-    plain.attrs = attributes
-    return plain
 
 
 def decompress(
@@ -87,7 +80,7 @@ def decompress(
         raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
     chosen = store.chosen(variables)
-    skeleton = skeleton_of(store)
+    skeleton = store.skeleton()
     dimension, times = _time_indices(skeleton, time)
     if times is not None:
         skeleton = skeleton.isel({dimension: times})
@@ -98,14 +91,13 @@ def decompress(
     kept = list(map(str, skeleton.variables))
     with create_output(target, skeleton, [pick.output(kept) for pick in picks], overwrite) as out:
         for pick in picks:
-            for start in range(0, len(pick.steps), batch):
-                payloads = [
-                    store.read(pick.variable, step, level)
-                    for step in pick.steps[start : start + batch]
-                ]
+            start, steps = 0, iter(pick.steps)
+            while places := list(islice(steps, batch)):
+                payloads = [store.read(pick.variable, step, level) for step in places]
                 read += sum(map(len, payloads))
                 out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
-                told(pick.variable.name, start + len(payloads), len(pick.steps))
+                start += len(payloads)
+                told(pick.variable.name, start, pick.count)
     return read
 
 
@@ -126,25 +118,26 @@ class _Pick:
     variable: StoredVariable
     level: int | None
     dimension: str
-    times: npt.NDArray[np.int64] | None
+    times: Sequence[int] | None
 
     @property
-    def _selection(self) -> list[npt.NDArray[np.int64]]:
+    def _selection(self) -> list[Sequence[int]]:
         """Positions wanted along each leading dimension."""
         leading = zip(self.variable.dims[:-2], self.variable.shape[:-2], strict=True)
         return [
-            self.times if self.times is not None and dim == self.dimension else np.arange(size)
+            self.times if self.times is not None and dim == self.dimension else range(size)
             for dim, size in leading
         ]
 
     @property
-    def steps(self) -> list[int]:
+    def count(self) -> int:
+        """How many fields."""
+        return prod(map(len, self._selection))
+
+    @property
+    def steps(self) -> Iterator[int]:
         """Flattened leading indices in the store."""
-        if not self._selection:
-            return [0]
-        grids = np.meshgrid(*self._selection, indexing="ij")
-        places = np.ravel_multi_index([g.ravel() for g in grids], self.variable.shape[:-2])
-        return [int(place) for place in places]
+        return _flattened(self._selection, self.variable.shape[:-2])
 
     def output(self, kept: Sequence[str]) -> OutputVariable:
         """Variable of the result; ``kept`` are the names that it may refer to."""
@@ -170,11 +163,23 @@ class _Pick:
         return decode_cells(payloads, coding, self.level, device, sharp=sharp)
 
 
-def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
+def _flattened(selection: Sequence[Sequence[int]], shape: Sequence[int]) -> Iterator[int]:
+    """Flattened indices (C order) of a selection, one by one: a store may claim any shape."""
+    if not selection:
+        yield 0
+        return
+    inner = prod(shape[1:])
+    for first in selection[0]:
+        for rest in _flattened(selection[1:], shape[1:]):
+            yield first * inner + rest
+
+
+def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Sequence[int] | None]:
     """Dimension of time, and positions of the times chosen; none chosen: None."""
     if not time:
         return "", None
-    decoded = xr.decode_cf(skeleton)
+    with damaged("times as CF has them"):
+        decoded = xr.decode_cf(skeleton)
     names = [str(n) for n, v in decoded.coords.items() if v.ndim == 1 and v.dtype.kind in "MO"]
     if not names:
         raise UsageError("expected a time coordinate to select from; the store has none.")
@@ -188,4 +193,4 @@ def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
     if not chosen.size:
         span = f"{decoded[name].values[0]} to {decoded[name].values[-1]}"
         raise UsageError(f"expected times within {span}; got '{time}', which selects none.")
-    return name, chosen.values
+    return name, chosen.values.tolist()

@@ -2,25 +2,55 @@
 
 FieldSpec        one variable of a dataset that is a global field in every step
 Coding           how fields are coded: model, grid, level, bytes or error
+Record           what the root of a store says of it
 CompressedField  one field as the integers that a store keeps
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from math import prod
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError, nearest
+from hpcodec.errors import FormatError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
+from hpcodec.metadata import (
+    FORMAT_VERSION,
+    OPTIONAL,
+    Digest,
+    Limits,
+    Name,
+    NotNegative,
+    Positive,
+    Version,
+    check_version,
+    read_object,
+)
 
-__all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MOST_TOGETHER",
+    "MOST_VALUES",
+    "Coding",
+    "CompressedField",
+    "FieldSpec",
+    "Record",
+    "RecordedError",
+    "Scaling",
+]
 
-FORMAT_VERSION = "1.0"
-"""Of stores and payloads; independent of the package's version."""
+MOST_VALUES = 2**29
+"""Values of a chunk: 2 GiB as float32, which a reader may have to hold."""
+
+Method = Annotated[str, Limits(pattern="(least_squares|idw)", described="least_squares or idw")]
+MOST_TOGETHER = 256
+"""Fields of a chunk that may follow each other: to decode the last takes all of them."""
+
+Level = Annotated[int, Limits(BASE_LEVEL, FINEST_LEVEL)]
 
 
 @dataclass(frozen=True)
@@ -72,10 +102,6 @@ class Scaling:
     scale: float
 
 
-_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1}
-"""Keys of a coding that may be left out, and what they are then."""
-
-
 @dataclass(frozen=True)
 class Coding:
     """How fields of one variable are coded: all that a reader, or a second writer, needs.
@@ -101,6 +127,8 @@ class Coding:
         unit; 0 for as little as ``size`` allows.
     key_every : int
         Fields of a chunk along the first axis, each but the first following the one before it.
+    format : str
+        Version of the format.
 
     Examples
     --------
@@ -110,24 +138,21 @@ class Coding:
     True
     """
 
-    model: str
-    weights: str
+    model: Name
+    weights: Digest
     grid: LatLonGrid
-    level: int
-    size: int
-    bottleneck: int
+    level: Level
+    size: Annotated[int, Limits(1)]
+    bottleneck: Level
     variable: str = ""
-    remap: str = "least_squares"
-    rmse: float = 0.0
-    key_every: int = 1
+    remap: Method = "least_squares"
+    rmse: Positive = field(default=0.0, metadata=OPTIONAL)
+    key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
+    format: Version = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
-        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        for key, off in _OFF.items():
-            if plain[key] == off:
-                del plain[key]
-        return {"format": FORMAT_VERSION, **plain, "grid": self.grid.to_dict()}
+        return {"format": self.format, **_plain(self), "grid": self.grid.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Any) -> Coding:  # noqa: ANN401  (anything may stand in a store)
@@ -138,46 +163,90 @@ class Coding:
         FormatError
             If the version is another, or a key is missing, unknown or of another type.
         """
-        if not isinstance(data, dict):
-            raise FormatError(f"expected a coding as a JSON object; got {str(data)[:60]!r}.")
-        version = data.get("format")
-        if str(version).split(".")[0] != FORMAT_VERSION.split(".")[0]:
-            raise FormatError(
-                f"expected format {FORMAT_VERSION}; got {version}. Read it with the hpcodec "
-                "release that wrote it, or a newer one."
-            )
-        known = {item.name: str(item.type) for item in dataclasses.fields(cls)}
-        if unknown := sorted(set(data) - set(known) - {"format"}):
-            raise FormatError(
-                f"unknown key '{unknown[0]}' in a coding. {nearest(unknown[0], known)}"
-            )
-        if missing := sorted(set(known) - set(data) - set(_OFF)):
-            raise FormatError(f"expected key '{missing[0]}' in a coding; it is not there.")
-        values = {key: value for key, value in data.items() if key != "format"}
-        for key, value in values.items():
-            if known[key] in ("int", "str") and type(value).__name__ != known[key]:
-                raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
-        if "rmse" in values:
-            values["rmse"] = _positive(values["rmse"])
-        try:
-            coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
-        except TypeError as error:
-            raise FormatError(f"expected a whole coding; got {error}.") from error
-        if coding.key_every < 1:
-            raise FormatError(f"expected 'key_every' of at least 1; got {coding.key_every}.")
-        if not BASE_LEVEL <= coding.bottleneck <= coding.level <= FINEST_LEVEL or coding.size < 1:
+        _check_version(data, "a coding")
+        coding = read_object(cls, data, "a coding")
+        if not coding.bottleneck <= coding.level:
             raise FormatError(
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {FINEST_LEVEL}; got "
                 f"{coding.bottleneck} and {coding.level}. The store is damaged."
             )
+        if (values := coding.key_every * prod(coding.grid.shape)) > MOST_VALUES:
+            raise FormatError(
+                f"expected a chunk of at most {MOST_VALUES:,} values; got {values:,}. Code fewer "
+                "fields together."
+            )
         return coding
 
 
-def _positive(value: Any) -> float:  # noqa: ANN401
-    number = float(value) if type(value) in (int, float) and abs(value) < 1e300 else 0.0
-    if not number > 0:
-        raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
-    return number
+@dataclass(frozen=True)
+class RecordedError:
+    """What a compressed variable lost, in its unit, on the source grid, weighted by cos latitude.
+
+    Parameters
+    ----------
+    rmse, max_error : float
+        Of the decoded fields, as they were when the store was written.
+    remap_rmse : float
+        What of it the remap alone costs.
+    """
+
+    rmse: NotNegative
+    max_error: NotNegative
+    remap_rmse: NotNegative
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the root of a store says of it.
+
+    Parameters
+    ----------
+    version : str
+        Of the package that wrote it.
+    command : str
+        Command line, or empty.
+    error : dict of str to RecordedError
+        Of each compressed variable.
+    format : str
+        Version of the format.
+    """
+
+    version: str
+    command: str
+    error: dict[str, RecordedError]
+    format: Version = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, with the version of the format."""
+        errors = {name: _plain(error) for name, error in self.error.items()}
+        return {"format": self.format, **_plain(self), "error": errors}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Record:  # noqa: ANN401
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        FormatError
+            If the version is another, or a key is missing, unknown or of another type.
+        """
+        _check_version(data, "a store's record")
+        return read_object(cls, data, "a store's record")
+
+
+def _plain(one: Any) -> dict[str, Any]:  # noqa: ANN401  (a dataclass)
+    """Fields of a dataclass, those that are off left out."""
+    items = {item.name: (item, getattr(one, item.name)) for item in dataclasses.fields(one)}
+    return {
+        name: value
+        for name, (item, value) in items.items()
+        if not (item.metadata.get("optional") and value == item.default)
+    }
+
+
+def _check_version(data: Any, what: str) -> None:  # noqa: ANN401
+    if isinstance(data, dict):
+        check_version(data.get("format"), what)
 
 
 @dataclass(frozen=True, eq=False)

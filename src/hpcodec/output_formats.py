@@ -26,7 +26,8 @@ import zarr
 from xarray.backends.locks import HDF5_LOCK
 from xarray.backends.zarr import FillValueCoder
 
-from hpcodec.errors import OutputError
+from hpcodec.containment import check_name
+from hpcodec.errors import HpcodecError, OutputError
 
 __all__ = [
     "NetcdfOutput",
@@ -198,6 +199,7 @@ class ZarrOutput(Output):
         self._group = zarr.open_group(self._path, mode="w-", zarr_format=3, attributes=plain)
 
     def _create(self, variable: OutputVariable) -> None:
+        check_name(variable.name)
         dtype = np.dtype(variable.dtype)
         attributes = {k: json_value(v) for k, v in variable.attributes.items()}
         fill = attributes.pop("_FillValue", None)
@@ -296,7 +298,7 @@ def reported(target: Path) -> Iterator[None]:
             # Data types that zarr v3's specification has not settled: our own reader has them.
             warnings.simplefilter("ignore")
             yield
-    except (OutputError, AssertionError):
+    except (HpcodecError, AssertionError):
         raise
     except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]

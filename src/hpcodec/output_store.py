@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from zarr.codecs import BloscCodec
 
+from hpcodec.containment import check_name
 from hpcodec.errors import UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
@@ -43,7 +44,7 @@ class StoreOutput(ZarrOutput):
         coding : Coding
             Of its payloads.
         """
-        self._variables[variable.name] = variable
+        self._variables[check_name(variable.name)] = variable
         self._key_every[variable.name] = coding.key_every
         with reported(self._target):
             self._group.create_array(

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.coarse import chain_of, decode_base, in_units, unpacked
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitting import Errors, fit
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.models import Model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, denormalise, measure_scaling
-from hpcodec.stages.wire import read_header, split_payloads, unpack
+from hpcodec.stages.normalise import alike, measure_scaling
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 if TYPE_CHECKING:
@@ -204,7 +204,8 @@ def decode_cells(
     coding : Coding
         As when encoding.
     level : int
-        From 3 to the model's finest; beyond the source's own, the model's prediction.
+        From 3, which needs no model, to the model's finest; beyond the source's own, the model's
+        prediction.
     device : str
         Torch device, or ``auto``.
     sharp : bool
@@ -221,8 +222,12 @@ def decode_cells(
         If a payload is damaged.
     LevelError
         If the model does not give ``level``.
+    ModelError
+        If the model is not installed.
     """
-    model = load_model(coding.model, coding.weights)
+    if level == BASE_LEVEL:
+        return decode_base(payloads, coding)
+    model = _model_of(coding)
     decode = partial(
         model.coder(device).decode,
         level=level,
@@ -237,7 +242,18 @@ def decode_cells(
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return denormalise(cells, [_scaling(field) for field in fields])
+    return in_units(cells, fields)
+
+
+def _model_of(coding: Coding) -> Model:
+    """Model of a coding, which must have the level that the coding says."""
+    model = load_model(coding.model, coding.weights)
+    if (finest := model.card.architecture["level"]) < coding.level:
+        raise FormatError(
+            f"expected a 'level' up to {finest}, the finest of model '{coding.model}'; got "
+            f"{coding.level}. The store is damaged."
+        )
+    return model
 
 
 def _unpacked(
@@ -248,14 +264,14 @@ def _unpacked(
     trails: list[Trail | None] = []
     known, trail = list[bytes](), None
     for payload in payloads:
-        *before, own = split_payloads(payload) if coding.key_every > 1 else [payload]
+        *before, own = chain_of(payload, coding)
         if before[: len(known)] != known:
             known, trail = [], None
         for earlier in before[len(known) :]:
-            field = _unpacked_one(earlier, coding, model, level)
+            field = unpacked(earlier, coding, model.entropy, level)
             trail = model.coder(device).trail(field, _after(field, trail))
         known = before
-        fields.append(_unpacked_one(own, coding, model, level))
+        fields.append(unpacked(own, coding, model.entropy, level))
         trails.append(_after(fields[-1], trail))
     return fields, trails
 
@@ -271,22 +287,9 @@ def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
     return trail
 
 
-def _unpacked_one(payload: bytes, coding: Coding, model: Model, level: int) -> CompressedField:
-    if (got := read_header(payload).bottleneck) != coding.bottleneck:
-        raise FormatError(
-            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
-            "is damaged."
-        )
-    return unpack(payload, model.entropy, max(level, BASE_LEVEL))
-
-
 def decode_fields(
     payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
 ) -> Floats:
     """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
     cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
     return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
-
-
-def _scaling(field: CompressedField) -> Scaling:
-    return Scaling(field.offset, field.scale)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from hpcodec.fields import FORMAT_VERSION
+from hpcodec.fields import Record, RecordedError
 
 __all__ = ["VariableReport", "record", "record_size"]
 
@@ -69,14 +69,12 @@ def record_size(names: Sequence[str]) -> int:
 
 def _record(errors: dict[str, list[float]]) -> dict[str, Any]:
     called = sys.argv[0].rpartition("/")[2] == "hpcodec"
-    return {
-        "format": FORMAT_VERSION,
-        "version": version("hpcodec"),
-        "command": " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
-        "error": {
-            name: {
-                key: float(f"{figure:.4g}") for key, figure in zip(_FIGURES, figures, strict=True)
-            }
+    said = Record(
+        version=version("hpcodec"),
+        command=" ".join(["hpcodec", *sys.argv[1:]])[:60] if called else "",
+        error={
+            name: RecordedError(*(float(f"{figure:.4g}") for figure in figures))
             for name, figures in errors.items()
         },
-    }
+    )
+    return said.to_dict()

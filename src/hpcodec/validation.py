@@ -1,83 +1,154 @@
-"""Whether a store is whole: ``hpcodec validate``. Imports no torch."""
+"""Whether a store can be trusted: ``hpcodec validate``. Imports torch only beside an original.
+
+store --structure, checksums, models, what is carried, conventions--> findings
+with the original also --errors, what is carried--> findings
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import islice
 
+import numpy as np
+import xarray as xr
+
+from hpcodec.coarse import chain_of, unpacked
+from hpcodec.conformance import conformance
+from hpcodec.containment import damaged
+from hpcodec.conventions import degrees, horizontal_axis
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, HpcodecError
+from hpcodec.faithfulness import against_original
+from hpcodec.findings import Finding
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 from hpcodec.models import load_model
-from hpcodec.stages.wire import read_header, split_payloads, unpack
+from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["Finding", "validate"]
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong: where, and what."""
-
-    where: str
-    what: str
+_MOST = 20  # findings about the fields of a variable: a store may claim any number of them
+_BLOCK = 2**24  # values of a carried variable that are held at a time
 
 
-def validate(path: str) -> list[Finding]:
+def validate(
+    path: str, original: str = "", *, device: str = "auto", batch: int = 4
+) -> list[Finding]:
     """Findings about a store; none if it is whole and its models are installed.
 
     Every payload is fetched, its checksums are checked, and its symbols decoded with the
-    model's tables.
+    model's tables; every carried variable is read.
 
     Parameters
     ----------
     path : str
         The store.
+    original : str
+        The dataset that was compressed; then every field is decoded and compared with it, too.
+    device, batch
+        As for :func:`hpcodec.decompress`, beside an original.
+
+    Returns
+    -------
+    list of Finding
+        Errors and warnings, in the order of the store.
     """
     try:
         store = open_store(path)
     except HpcodecError as error:
-        return [Finding(path, str(error))]
-    errors = store.record.get("error")
-    gone = sorted(set(errors if isinstance(errors, dict) else ()) - set(store.variables))
-    findings = [
-        Finding(
-            name,
-            f"expected a compressed variable '{name}', as the store's record has it; got none.",
-        )
-        for name in gone
-    ]
+        return [Finding("structure", path, str(error))]
+    try:
+        skeleton = store.skeleton()
+    except HpcodecError as error:
+        return [Finding("carried", path, str(error))]
+    findings = [*_structure(store, list(map(str, skeleton.variables)))]
     for item in store.variables.values():
-        findings += _check(store, item)
+        findings += _fields(store, item)
+        findings += _grid(skeleton, item)
+    findings += _carried(skeleton)
+    fields = {name: item.attributes for name, item in store.variables.items()}
+    findings += conformance(skeleton, fields)
+    if original:
+        findings += against_original(store, skeleton, original, device, batch)
     return findings
 
 
-def _own(chain: bytes, item: StoredVariable) -> bytes:
-    *before, own = split_payloads(chain) if item.coding.key_every > 1 else [chain]
-    if read_header(own).carry and not before:
-        raise FormatError(
-            "expected the field that another follows; the chunk begins with the other. The store "
-            "is damaged."
-        )
-    return own
+def _structure(store: Store, carried: list[str]) -> Iterator[Finding]:
+    """Names that the record and the group do not share, and files that nothing accounts for."""
+    recorded, there = set(store.record.error), set(store.variables)
+    for name in sorted(recorded - there):
+        what = "expected a compressed variable, as the store's record has it; got none."
+        yield Finding("structure", name, what)
+    for name in sorted(there - recorded):
+        yield Finding("structure", name, "expected its error in the store's record; got none.")
+    for key in store.files():
+        if not store.accounts_for(key, carried):
+            what = "a file that is no part of any variable."
+            yield Finding("structure", key, what, "warning")
 
 
-def _check(store: Store, item: StoredVariable) -> list[Finding]:
-    findings = []
-    entropy = None
+def _fields(store: Store, item: StoredVariable) -> list[Finding]:
+    entropy, findings = None, list[Finding]()
     try:
         entropy = load_model(item.coding.model, item.coding.weights).entropy
     except HpcodecError as error:
-        findings.append(Finding(item.name, str(error)))
+        findings.append(Finding("model", item.name, str(error)))
+    found = list(islice(_damaged_fields(store, item, entropy), _MOST + 1))
+    if len(found) > _MOST:
+        found[_MOST:] = [Finding("checksum", item.name, "more of the same; not looked further.")]
+    return findings + found
+
+
+def _damaged_fields(
+    store: Store, item: StoredVariable, entropy: EntropyModel | None
+) -> Iterator[Finding]:
+    # Without the model there is still the base field.
+    level = FINEST_LEVEL if entropy else BASE_LEVEL
     for step in range(item.steps):
         try:
-            payload = _own(store.read(item, step), item)
-            header = read_header(payload)
-            announced = header.size + sum(header.lengths)
-            if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
-                raise FormatError(
-                    f"expected a payload of {announced} bytes with bottleneck level "
-                    f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
-                )
-            if entropy is not None:
-                unpack(payload, entropy)
+            *before, own = chain_of(store.read(item, step), item.coding)
+            header = read_header(own)
+            if header.carry and not before:
+                raise FormatError("expected the field that another follows; got none before it.")
+            if (announced := header.size + sum(header.lengths)) != len(own):
+                raise FormatError(f"expected a payload of {announced} bytes; got {len(own)}.")
+            unpacked(own, item.coding, entropy, level)
         except HpcodecError as error:
-            findings.append(Finding(f"{item.name}, step {step}", str(error)))
-    return findings
+            yield Finding("checksum", f"{item.name}, step {step}", str(error))
+
+
+def _grid(skeleton: xr.Dataset, item: StoredVariable) -> Iterator[Finding]:
+    """Coordinates that are not those of the grid that the fields are decoded to."""
+    axes: dict[str, list[str]] = {}
+    for name, variable in skeleton.variables.items():
+        kind = horizontal_axis(str(name), variable.attrs)
+        if kind and variable.ndim == 1 and variable.dims[0] in item.dims[-2:]:
+            axes.setdefault(kind, []).append(str(name))
+    if any(len(axes.get(kind, [])) != 1 for kind in ("latitude", "longitude")):
+        return  # none, or several of which the conventions do not say which
+    names = [axes[kind][0] for kind in ("latitude", "longitude")]
+    try:
+        with damaged("readable coordinates"):
+            values = [degrees(skeleton[n].to_numpy(), skeleton[n].attrs) for n in names]
+            grid = LatLonGrid.from_coordinates(*values)
+    except HpcodecError as error:
+        yield Finding("carried", f"{item.name}, {', '.join(names)}", str(error))
+        return
+    if grid != item.coding.grid:
+        what = (
+            f"expected the coordinates {' and '.join(names)} to be those of its grid; got others."
+        )
+        yield Finding("carried", item.name, what)
+
+
+def _carried(skeleton: xr.Dataset) -> Iterator[Finding]:
+    """Carried variables that cannot be read."""
+    for name, variable in skeleton.variables.items():
+        rows = variable.shape[0] if variable.ndim else 1
+        block = max(1, _BLOCK * rows // max(1, variable.size))
+        try:
+            with damaged("readable values"):
+                for row in range(0, rows, block):
+                    np.asarray(variable[row : row + block] if variable.ndim else variable)
+        except HpcodecError as error:
+            yield Finding("carried", str(name), str(error))

@@ -39,7 +39,7 @@ __all__ = [
 _ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
 
 
-def open_source(path: str, *, store: bool = False) -> xr.Dataset:
+def open_source(path: str) -> xr.Dataset:
     """Dataset at ``path``, lazy and raw (``decode_cf=False``).
 
     Parameters
@@ -47,8 +47,6 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
     path : str
         NetCDF-3, NetCDF-4 or zarr v2 or v3 (a folder or a ``.zip``), local or any fsspec URL.
         NetCDF behind a URL is copied to a temporary file first.
-    store : bool
-        Whether an hpcodec store may be opened, too.
 
     Raises
     ------
@@ -75,7 +73,7 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
                 f"expected a readable NetCDF or zarr dataset; got '{path}' "
                 f"({type(error).__name__}: {_one_line(error)}). Check the path and the file."
             ) from error
-    if engine == "zarr" and "hpcodec" in dataset.attrs and not store:
+    if engine == "zarr" and "hpcodec" in dataset.attrs:
         dataset.close()
         raise FormatError(
             f"expected a NetCDF or zarr dataset; got '{path}', which is an hpcodec store. "

@@ -11,22 +11,33 @@ grid; reading here goes past zarr's decoder, to read no more of a chunk than is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import fsspec
-import numpy as np
+import xarray as xr
 import zarr
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from hpcodec.containment import damaged, local_folder, open_contained
 from hpcodec.errors import FormatError, UsageError, nearest
-from hpcodec.fields import FORMAT_VERSION, Coding
+from hpcodec.fields import Record
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
+from hpcodec.stored import (
+    ATTRIBUTE,
+    CODEC,
+    StoredVariable,
+    chunk_counts,
+    chunk_key,
+    chunk_shape,
+    stored_variables,
+)
 
 __all__ = [
     "ATTRIBUTE",
@@ -37,61 +48,19 @@ __all__ = [
     "chunk_shape",
     "folder_size",
     "open_store",
+    "stored_variables",
 ]
 
-CODEC = "hpcodec.field_space"
-"""Name of the codec, in zarr and in numcodecs."""
-
-ATTRIBUTE = "hpcodec"
-"""Attribute of the root that makes a group a store, written when all else is."""
+_SLACK = 2**12  # bytes that a payload may have beyond its field as float32
 
 
 def folder_size(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def chunk_key(shape: Sequence[int], step: int, key_every: int = 1) -> str:
-    """Key of the chunk with the field of flattened leading index ``step``, below its array."""
-    leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
-    leading[:1] = [i // key_every for i in leading[:1]]
-    return "/".join(["c", *map(str, leading), "0", "0"])
-
-
-def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
-    """Shape of a chunk: one field, or ``key_every`` along the first axis."""
-    leading = len(shape) - 2
-    return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
-
-
-@dataclass(frozen=True, eq=False)
-class StoredVariable:
-    """A compressed variable of a store.
-
-    Parameters
-    ----------
-    name : str
-        Of the variable.
-    dims : tuple of str
-        Leading dimensions, then latitude and longitude.
-    shape : tuple of int
-        Their sizes.
-    attributes : dict
-        As in the source.
-    coding : Coding
-        Of its payloads.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    attributes: dict[str, Any]
-    coding: Coding
-
-    @property
-    def steps(self) -> int:
-        """Number of fields."""
-        return prod(self.shape[:-2])
+    """Bytes of all files below a folder, no link followed."""
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_size
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +71,14 @@ class Store:
     ----------
     path : str
         Where it is.
-    record : dict
-        The root's attribute: version, command line, figures for each variable.
+    record : Record
+        The root's attribute: version, command line, errors of each variable.
     variables : dict
         The compressed variables by name.
     """
 
     path: str
-    record: dict[str, Any]
+    record: Record
     variables: dict[str, StoredVariable]
     _group: zarr.Group
 
@@ -150,10 +119,11 @@ class Store:
         """
         every = variable.coding.key_every
         key = f"{variable.name}/{chunk_key(variable.shape, step, every)}"
+        most = every * (_SLACK + 4 * prod(variable.shape[-2:]))
         if every > 1:
             first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
             count, place = min(every, length - first // every * every), first % every
-            payloads = split_payloads(self._fetch(key, None))
+            payloads = split_payloads(self._fetch(key, most))
             if len(payloads) != count:
                 raise FormatError(
                     f"expected {count} fields in chunk '{key}'; got {len(payloads)}. The store is "
@@ -161,14 +131,68 @@ class Store:
                 )
             return b"".join(payloads[: place + 1])
         if level is None or level >= variable.coding.bottleneck:
-            return self._fetch(key, None)
+            return self._fetch(key, most)
         head = self._fetch(key, HEADER_MOST)
-        return self._fetch(key, prefix_size(head, level))
+        return self._fetch(key, min(prefix_size(head, level), most))
 
-    def _fetch(self, key: str, size: int | None) -> bytes:
+    def files(self) -> list[str]:
+        """Keys of all its files, sorted."""
+
+        async def listed() -> list[str]:
+            place = self._group.store_path
+            return [key async for key in place.store.list_prefix(place.path)]
+
+        with damaged(f"a list of the files in '{self.path}'"):
+            return sorted(sync(listed()))
+
+    def accounts_for(self, key: str, carried: Collection[str]) -> bool:
+        """Whether a file belongs to the store with such carried variables, as its name says."""
+        prefix = f"{self._group.path}/" if self._group.path else ""
+        name, _, rest = key.removeprefix(prefix).partition("/")
+        if not rest or name not in self.variables:
+            return name in carried if rest else name == "zarr.json"
+        if rest == "zarr.json":
+            return True
+        item = self.variables[name]
+        places = rest.split("/")
+        counts = chunk_counts(item.shape, item.coding.key_every)
+        return (
+            places[0] == "c"
+            and len(places) == len(counts) + 1
+            and all(p.isdecimal() and int(p) < n for p, n in zip(places[1:], counts, strict=True))
+        )
+
+    def skeleton(self) -> xr.Dataset:
+        """Raw dataset of all that the store carries besides its compressed variables, lazy.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged.
+        """
+        with warnings.catch_warnings(), damaged(f"readable variables in '{self.path}'"):
+            warnings.simplefilter("ignore")  # data types that zarr's specification has not settled
+            dataset = xr.open_dataset(
+                self._group.store,  # type: ignore[arg-type]  # xarray takes it
+                engine="zarr",
+                decode_cf=False,
+                cache=False,
+                chunks=None,
+                drop_variables=list(self.variables),
+                backend_kwargs={
+                    "consolidated": False,
+                    "zarr_format": 3,
+                    "group": self._group.path or None,
+                },
+            )
+        del dataset.attrs[ATTRIBUTE]
+        return dataset
+
+    def _fetch(self, key: str, size: int) -> bytes:
+        """The first ``size`` bytes of a chunk, or all that it has."""
         place = self._group.store_path / key
-        request = None if size is None else RangeByteRequest(0, size)
-        found = sync(place.get(default_buffer_prototype(), request))
+        with damaged(f"a readable chunk '{key}' in '{self.path}'"):
+            found = sync(place.get(default_buffer_prototype(), RangeByteRequest(0, size)))
         if found is None:
             raise FormatError(
                 f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
@@ -179,6 +203,8 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of all its files; 0 where the file system does not list them."""
+        if (folder := local_folder(self.path)) is not None:
+            return folder_size(folder)
         files, inner = fsspec.url_to_fs(self.path)
         try:
             return int(files.du(inner))
@@ -195,58 +221,24 @@ def open_store(path: str) -> Store:
         If there is none, or it is unfinished, damaged, or of another version.
     """
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        group = open_contained(path)
         record = group.attrs.asdict().get(ATTRIBUTE)
+    except FormatError:
+        raise
     except Exception as error:  # every file system behind fsspec raises its own kinds
         raise FormatError(
             f"expected an hpcodec store; got '{path}' ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:120]}). Check the path."
         ) from error
-    if not isinstance(record, dict) or "format" not in record:
+    if record is None:
         raise FormatError(
             f"expected an hpcodec store; got '{path}', a zarr group that hpcodec did not write or "
             "did not finish. Make one with: hpcodec compress."
         )
-    version = str(record["format"])
-    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise FormatError(
-            f"'{path}' was written with format {version}; this hpcodec reads {FORMAT_VERSION}. "
-            "Install a release that reads it."
-        )
-    try:
-        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-        variables = {name: _stored(name, array) for name, array in arrays.items() if _coded(array)}
-    except FormatError:
-        raise
-    except Exception as error:
-        raise FormatError(
-            f"expected readable metadata in '{path}'; got {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:120]}. The store is damaged."
-        ) from error
+    known = Record.from_dict(record)
+    with warnings.catch_warnings(), damaged(f"readable metadata in '{path}'"):
+        warnings.simplefilter("ignore")
+        variables = stored_variables(group)
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
-    return Store(path, record, variables, group)
-
-
-def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
-    codecs: Any = array.metadata.to_dict()["codecs"]
-    return next((codec for codec in codecs if codec["name"] == CODEC), {})
-
-
-def _coded(array: zarr.Array[Any]) -> bool:
-    return bool(_codec(array))
-
-
-def _stored(name: str, array: zarr.Array[Any]) -> StoredVariable:
-    metadata: Any = array.metadata
-    coding = Coding.from_dict(_codec(array)["configuration"])
-    if array.ndim < 2 or array.shape[-2:] != coding.grid.shape:
-        raise FormatError(
-            f"expected '{name}' of shape (..., {coding.grid.shape}); got {array.shape}. "
-            "The store is damaged."
-        )
-    if array.chunks != (wanted := chunk_shape(array.shape, coding.key_every)):
-        raise FormatError(f"expected chunks {wanted} of '{name}'; got {array.chunks}.")
-    dims = metadata.dimension_names or tuple(f"dim_{i}" for i in range(array.ndim))
-    attributes = array.attrs.asdict()
-    return StoredVariable(name, tuple(map(str, dims)), array.shape, attributes, coding)
+    return Store(path, known, variables, group)
