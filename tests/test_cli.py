@@ -174,14 +174,15 @@ def test_info(rich_store: str) -> None:
 
 def test_validate(single_store: str, damaged: Path, chunk: Path) -> None:
     assert "whole" in run("validate", single_store)[0]
-    assert json.loads(run("validate", single_store, "--json")[0]) == []
+    assert json.loads(run("validate", single_store, "--json")[0])["findings"] == []
     chunk.write_bytes(chunk.read_bytes()[:-1])
     result = CliRunner().invoke(cli.app, ["validate", str(damaged)])
     assert result.exit_code == 1
     assert result.stdout.count("\n") == 1
     result = CliRunner().invoke(cli.app, ["validate", str(damaged), "--json"])
     assert result.exit_code == 1
-    assert [item["where"] for item in json.loads(result.stdout)] == ["t2m, step 0"]
+    found = json.loads(result.stdout)["findings"]
+    assert [item["where"] for item in found] == ["t2m, step 0"]
 
 
 def test_models() -> None:

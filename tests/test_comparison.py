@@ -17,9 +17,9 @@ def test_errors_are_those_that_compressing_measured(series_source: str, series_s
     rows = compare(series_source, series_store, device="cpu", batch=8)
     assert [row.grid for row in rows] == [SOURCE_GRID, "3", "4"]
     assert {(row.name, row.units) for row in rows} == {("t2m", "K")}
-    recorded = open_store(series_store).record["error"]["t2m"]
-    assert rows[0].figures.rmse == pytest.approx(recorded["rmse"], rel=0.02)
-    assert rows[0].figures.max_error == pytest.approx(recorded["max_error"], rel=0.02)
+    recorded = open_store(series_store).record.error["t2m"]
+    assert rows[0].figures.rmse == pytest.approx(recorded.rmse, rel=0.02)
+    assert rows[0].figures.max_error == pytest.approx(recorded.max_error, rel=0.02)
     ratio = 4 * 8 * 37 * 72 / bytes_of(Path(series_store))
     assert [row.ratio for row in rows] == pytest.approx([ratio] * 3)
 

@@ -69,7 +69,7 @@ def test_reports_are_what_the_store_says(single_source: str, tmp_path: Path) -> 
     assert told == [("t2m", 1, 1)]
     assert size == bytes_of(Path(target))
     record = open_store(target).record
-    assert record["error"]["t2m"]["rmse"] == pytest.approx(report.rmse, rel=1e-3)
+    assert record.error["t2m"].rmse == pytest.approx(report.rmse, rel=1e-3)
     assert report.steps == 1
     assert (report.name, report.units, report.model) == ("t2m", "K", MODEL)
     assert report.source_bytes == 4 * 73 * 144

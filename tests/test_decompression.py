@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hpcodec.decompression import decompress, skeleton_of
+from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, HpcodecError, LevelError, OutputError, UsageError
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import raw, rich, series
@@ -180,6 +180,6 @@ def test_progress_is_told(series_store: str, tmp_path: Path) -> None:
 
 
 def test_the_skeleton_is_all_but_the_fields(rich_store: str) -> None:
-    skeleton = skeleton_of(open_store(rich_store))
+    skeleton = open_store(rich_store).skeleton()
     assert set(skeleton.variables) == set(rich().variables) - {"ta", "msl"}
     assert "hpcodec" not in skeleton.attrs

@@ -20,14 +20,14 @@ CODING = Coding("any-l9", "0f" * 32, GRID, level=4, size=900, bottleneck=4, vari
     level=st.integers(3, 9),
     coarser=st.integers(0, 5),
     size=st.integers(1, 2**40),
-    model=st.text(),
+    model=st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
     variable=st.text(),
 )
 def test_coding_round_trip_through_json(
     level: int, coarser: int, size: int, model: str, variable: str
 ) -> None:
     bottleneck = max(3, level - coarser)
-    coding = Coding(model, "00", GRID, level, size, bottleneck, variable, "idw")
+    coding = Coding(model, "00" * 32, GRID, level, size, bottleneck, variable, "idw")
     assert Coding.from_dict(json.loads(json.dumps(coding.to_dict()))) == coding
 
 
@@ -80,7 +80,7 @@ def test_not_an_object(data: Any) -> None:
     ("level", "bottleneck"), [(10, 4), (4, 5), (4, 2), (2, 2), (9, 10), (-1, -1)]
 )
 def test_impossible_levels(level: int, bottleneck: int) -> None:
-    with pytest.raises(FormatError, match="levels 3 <= bottleneck <= level <= 9"):
+    with pytest.raises(FormatError, match=r"levels 3 <= bottleneck|number from 3"):
         Coding.from_dict(CODING.to_dict() | {"level": level, "bottleneck": bottleneck})
 
 

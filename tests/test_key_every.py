@@ -89,7 +89,9 @@ def dataset(values: Floats, degrees: float = 5.0) -> xr.Dataset:
     pressure = ("plev", np.array([850.0, 500.0])[: values.shape[1]], {"units": "hPa"})
     coordinates = {**axes(degrees), "time": hours, "plev": pressure}
     dims = ("time", "plev", "lat", "lon")
-    return xr.Dataset({"ta": (dims, values, temperature)}, coords=coordinates)
+    return xr.Dataset(
+        {"ta": (dims, values, temperature)}, coords=coordinates, attrs={"Conventions": "CF-1.8"}
+    )
 
 
 def series(values: Floats) -> xr.DataArray:

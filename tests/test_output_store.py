@@ -25,7 +25,7 @@ from hpcodec.stages.zarr_store import CODEC, open_store
 from hpcodec.validation import validate
 from tests.synthetic import axes, bytes_of, coding_in, raw, series
 
-RECORD = {"format": FORMAT_VERSION, "error": {}}
+RECORD = {"format": FORMAT_VERSION, "version": "0", "command": "", "error": {}}
 
 
 def variable(steps: int = 2) -> OutputVariable:
@@ -57,7 +57,7 @@ def test_what_is_put_is_read(tmp_path: Path) -> None:
     assert item.attributes == {"units": "K", "levels": [1, 2]}
     assert [store.read(item, step) for step in (0, 1)] == [b"first", b"second"]
     assert store.size == size == bytes_of(Path(path))
-    assert store.record == RECORD
+    assert store.record.to_dict() == RECORD
 
 
 def test_an_array_can_be_replaced_by_one_of_another_coding(tmp_path: Path) -> None:

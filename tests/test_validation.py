@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zarr
+from typer.testing import CliRunner
 
+from hpcodec import cli
 from hpcodec.stages.zarr_store import CODEC
 from hpcodec.validation import validate
+from tests.synthetic import raw, series
 
 Bytes = Callable[[bytes], bytes]
 
@@ -102,7 +106,85 @@ def test_a_variable_that_is_gone(rich_store: str, tmp_path: Path) -> None:
     shutil.copytree(rich_store, copy)
     shutil.rmtree(copy / "msl")
     (finding,) = validate(str(copy))
-    assert "msl" in finding.what
+    assert finding.where == "msl"
+
+
+def test_files_that_are_no_part_of_it(damaged: Path, chunk: Path) -> None:
+    shutil.copy(chunk, chunk.with_name("1"))
+    (damaged / "notes.txt").write_text("x")
+    findings = validate(str(damaged))
+    assert [finding.where for finding in findings] == ["notes.txt", "t2m/c/0/0/1"]
+    assert {(f.rule, f.severity) for f in findings} == {("structure", "warning")}
+
+
+def test_coordinates_of_another_grid(damaged: Path) -> None:
+    group = zarr.open_group(damaged, mode="r+", use_consolidated=False)
+    values = raw(damaged)["lat"].to_numpy()
+    group.create_array("lat", data=values[::-1].copy(), dimension_names=["lat"], overwrite=True)
+    group["lat"].attrs.update({"standard_name": "latitude", "units": "degrees_north"})
+    (finding,) = validate(str(damaged))
+    assert (finding.rule, finding.severity) == ("carried", "error")
+    assert "lat" in finding.what
+
+
+def test_a_carried_variable_that_cannot_be_read(damaged: Path) -> None:
+    (damaged / "lon" / "c" / "0").write_bytes(b"abc")
+    (finding,) = validate(str(damaged))
+    assert (finding.rule, finding.severity) == ("carried", "error")
+
+
+def test_beside_its_original(single_store: str, single_source: str) -> None:
+    assert validate(single_store, single_source, device="cpu") == []
+
+
+def test_beside_another_original(damaged: Path, tmp_path: Path) -> None:
+    other = series(1, 2.5)
+    other["t2m"] = other["t2m"] + 100 * (other["lat"] > 80)
+    other["time"] = other["time"].copy(data=[1])
+    other["lat"] = other["lat"].assign_attrs(comment="new")
+    other["extra"] = ((), 3)
+    other.to_netcdf(tmp_path / "other.nc")
+    findings = validate(str(damaged), str(tmp_path / "other.nc"), device="cpu")
+    said = {(f.rule, f.where, f.severity) for f in findings}
+    assert said == {
+        ("error", "t2m", "error"),
+        ("carried", "time", "error"),
+        ("carried", "lat", "warning"),
+        ("carried", "extra", "warning"),
+    }
+    assert any("max_error" in f.what and "as recorded" in f.what for f in findings)
+
+
+def test_originals_that_are_none(damaged: Path, tmp_path: Path) -> None:
+    series(1, 5).to_netcdf(tmp_path / "coarse.nc")
+    for path in (tmp_path / "coarse.nc", tmp_path / "none.nc"):
+        findings = validate(str(damaged), str(path), device="cpu")
+        assert ("error", "error") in {(f.rule, f.severity) for f in findings}
+
+
+def test_the_command(damaged: Path, chunk: Path) -> None:
+    runner = CliRunner()
+
+    def run(*options: str) -> tuple[int, str]:
+        done = runner.invoke(cli.app, ["validate", str(damaged), *options])
+        return done.exit_code, done.stdout
+
+    assert run() == (0, f"{damaged}: whole\n")
+    (damaged / "notes.txt").write_text("x")
+    code, out = run()
+    assert code == 0
+    assert out.splitlines()[0].startswith("warning: notes.txt: ")
+    assert out.splitlines()[1:] == [f"{damaged}: whole"]
+    code, out = run("--strict", "--json")
+    document = json.loads(out)
+    assert (code, document["valid"], document["strict"]) == (1, False, True)
+    assert set(document) == {"store", "valid", "strict", "findings"}
+    (found,) = document["findings"]
+    assert set(found) == {"rule", "where", "what", "severity"}
+    chunk.write_bytes(b"")
+    code, out = run()
+    assert code == 1
+    assert [line.split(":")[0] for line in out.splitlines()] == ["warning", "error"]
 
 
 def test_no_store(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from hpcodec.errors import FormatError, LevelError, UsageError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.layout import Layout
+from hpcodec.record import Record
 from hpcodec.stages.zarr_store import Store, StoredVariable
 from hpcodec.xarray_backend import StoreBackend, _Fields
 
@@ -60,7 +61,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         count.sharp.append(sharp)
         return decode(self, payloads, device, sharp)
 
-    def fetched(self: Store, key: str, size: int | None) -> bytes:
+    def fetched(self: Store, key: str, size: int) -> bytes:
         found = fetch(self, key, size)
         count.keys.append(key)
         count.read += len(found)
@@ -259,7 +260,7 @@ def fake_fields(shape: tuple[int, ...]) -> tuple[_Fields, npt.NDArray[np.float32
 
 
 class _Known:
-    layout, record = Layout(), dict[str, Any]()
+    layout, record = Layout(), Record("", "", {})
 
     def read(self, variable: StoredVariable, step: int, level: int | None) -> bytes:
         return step.to_bytes(4, "little")

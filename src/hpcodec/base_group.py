@@ -21,12 +21,11 @@ from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.layout import Layout
 from hpcodec.output_store import StoreOutput
 from hpcodec.pipeline import decode_cells
-from hpcodec.stages.zarr_store import Store, StoredVariable, stored_variables
+from hpcodec.record import Record
+from hpcodec.stages.zarr_store import Store
+from hpcodec.stored import BASE, StoredVariable, stored_variables
 
 __all__ = ["BASE", "base_cells", "base_dataset", "fill_base", "reserve_base"]
-
-BASE = "base"
-"""Name of the group, below the root of a store."""
 
 _SHARE = 0.02  # of a store that base fields may take without being asked for
 
@@ -38,6 +37,8 @@ _BITS = 13
 _TOGETHER = 32  # fields in a chunk, along the first axis
 _CELLS = cell_count(BASE_LEVEL)
 _NOT_LISTED = {"coordinates": None}  # crs belongs to the group
+
+_UNTOLD = Record("", "", {})  # of a store that is being written
 
 Floats = npt.NDArray[np.float32]
 
@@ -83,7 +84,7 @@ def fill_base(output: StoreOutput, layout: Layout, device: str = "auto") -> None
     if BASE not in output.group:
         return
     variables = stored_variables(output.group, layout)
-    store = Store("", {}, variables, layout, output.group)
+    store = Store("", _UNTOLD, variables, layout, output.group)
     chosen = list(variables.values())
     cells = {one.name: base_cells(store, one, device) for one in chosen}
     _write(output, chosen, cells)

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
-from hpcodec.errors import FormatError, nearest
+from hpcodec.containment import damaged
+from hpcodec.errors import FormatError
 from hpcodec.fields import FieldSpec
-from hpcodec.grid import cell_count
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
+from hpcodec.metadata import OPTIONAL, Digest, Limits, Name, Positive, read_object
 
 __all__ = ["CARD", "ModelCard", "OperatingPoint", "read_card"]
 
@@ -42,10 +45,10 @@ class OperatingPoint:
         Error over the scale of the field, geometric mean over the fields.
     """
 
-    bottleneck: int
-    step: float
-    size: float
-    rmse: float
+    bottleneck: Annotated[int, Limits(BASE_LEVEL, 29)]
+    step: Positive
+    size: Positive
+    rmse: Positive
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,16 @@ class ModelCard:
         than those of the operating points; in the order of the embeddings. None if not measured.
     """
 
-    name: str
+    name: Name
     description: str
     architecture: dict[str, Any]
     operating_points: tuple[OperatingPoint, ...]
-    weights: str
-    statics: str
+    weights: Digest
+    statics: Digest
     training: dict[str, Any]
-    serves: tuple[dict[str, Any], ...] = ()
-    validation: tuple[dict[str, Any], ...] = field(default=(), repr=False)
-    shifts: tuple[float, ...] = ()
+    serves: tuple[dict[str, Any], ...] = field(default=(), metadata=OPTIONAL)
+    validation: tuple[dict[str, Any], ...] = field(default=(), metadata=OPTIONAL)
+    shifts: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
 
     def best_bottleneck(self, size: int, level: int) -> tuple[int, OperatingPoint]:
         """Bottleneck with the least validation error in ``size`` bytes, and the point expected.
@@ -162,6 +165,7 @@ class ModelCard:
         return 1 + known.index(standard_name) if standard_name in known else 0
 
 
+_MOST_SIZE = 2**16
 Doubles = npt.NDArray[np.float64]
 
 _BEYOND = 24
@@ -200,19 +204,21 @@ def read_card(folder: Path) -> ModelCard:
         If it is no model card, or one with an unknown key.
     """
     path = folder / CARD
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        known = {item.name for item in dataclasses.fields(ModelCard)}
-        if unknown := sorted(set(data) - known):
-            raise FormatError(f"{path}: unknown key '{unknown[0]}'. {nearest(unknown[0], known)}")
-        points = tuple(OperatingPoint(**point) for point in data.pop("operating_points"))
-        data |= {key: tuple(data.get(key, ())) for key in ("serves", "validation", "shifts")}
-        card = ModelCard(operating_points=points, **data)
-        trained = bool(points and card.training.get("steps"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"expected a model card in {path}; got {error}.") from error
-    if not trained:
+    with damaged(f"a model card in {path}"):
+        card = read_object(ModelCard, json.loads(path.read_text("utf-8")), f"{path}, a card")
+    if not card.operating_points or not card.training.get("steps"):
         raise FormatError(f"{path} is the card of a model that nobody trained. Use another model.")
+    for key, value in card.architecture.items():
+        sizes = type(value) is int and 0 <= value <= _MOST_SIZE
+        names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        if not (names if key == "variables" else sizes):
+            raise FormatError(
+                f"expected numbers up to {_MOST_SIZE} and a list of variables as architecture in "
+                f"{path}; got {reprlib.repr(value)} as '{key[:60]}'. Use another model."
+            )
+    if not BASE_LEVEL < card.architecture.get("level", 0) <= FINEST_LEVEL:
+        raise FormatError(
+            f"expected a 'level' from {BASE_LEVEL + 1} to {FINEST_LEVEL} in the architecture of "
+            f"{path}; got another or none. Use another model."
+        )
     return card

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hpcodec.coarse import chain_of, unpacked
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding, CompressedField
-from hpcodec.grid import BASE_LEVEL
 from hpcodec.models import Model
-from hpcodec.stages.wire import read_header, split_payloads, unpack
 
 if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
@@ -45,14 +44,14 @@ def unchain(
     trails: list[Trail | None] = []
     known, trail = list[bytes](), None
     for payload in payloads:
-        *before, own = split_payloads(payload) if coding.key_every > 1 else [payload]
+        *before, own = chain_of(payload, coding)
         if before[: len(known)] != known:
             known, trail = [], None
         for earlier in before[len(known) :]:
-            field = _unpacked_one(earlier, coding, model, level)
+            field = unpacked(earlier, coding, model.entropy, level)
             trail = model.coder(device).trail(field, _after(field, trail))
         known = before
-        fields.append(_unpacked_one(own, coding, model, level))
+        fields.append(unpacked(own, coding, model.entropy, level))
         trails.append(_after(fields[-1], trail))
     return fields, trails
 
@@ -66,12 +65,3 @@ def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
             "is damaged."
         )
     return trail
-
-
-def _unpacked_one(payload: bytes, coding: Coding, model: Model, level: int) -> CompressedField:
-    if (got := read_header(payload).bottleneck) != coding.bottleneck:
-        raise FormatError(
-            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
-            "is damaged."
-        )
-    return unpack(payload, model.entropy, max(level, BASE_LEVEL))

@@ -226,7 +226,7 @@ def info(
             (
                 name,
                 " x ".join(str(size) for size in item["dims"].values()),
-                item["model"],
+                item["model"] if item["installed"] else f"{item['model']}, not installed",
                 f"level {item['bottleneck']} of {item['level']}",
                 *(
                     f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
@@ -243,19 +243,28 @@ def info(
 @app.command()
 def validate(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    original: Annotated[
+        str, typer.Argument(help="What was compressed: compare with it, too.")
+    ] = "",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    device: Device = "auto",
+    batch: Batch = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Check a store: structure, checksums, models; exit code 1 if anything is wrong."""
+    """Check a store, one line for each finding; exit code 1 if anything is wrong."""
+    from hpcodec.findings import as_document, failing
     from hpcodec.validation import validate as check
 
-    findings = check(store)
+    findings = check(store, original, device=device, batch=batch)
+    failed = failing(findings, strict=strict)
     if as_json:
-        print_json([asdict(finding) for finding in findings])
-    for finding in findings if not as_json else []:
-        typer.echo(f"{finding.where}: {finding.what}")
-    if not findings and not as_json:
-        typer.echo(f"{store}: whole")
-    raise typer.Exit(1 if findings else 0)
+        print_json(as_document(store, findings, strict=strict))
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        if not failed:
+            typer.echo(f"{store}: whole")
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

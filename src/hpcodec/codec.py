@@ -26,7 +26,7 @@ from zarr.core.common import JSON, parse_named_configuration
 
 from hpcodec.coding import coding_for, frequent_masks
 from hpcodec.errors import FormatError, GridError, UsageError
-from hpcodec.fields import Coding
+from hpcodec.fields import MOST_VALUES, Coding
 from hpcodec.packing import PLAIN
 from hpcodec.pipeline import decode_fields, encode_fields
 from hpcodec.stages.dataset import find_fields
@@ -178,6 +178,11 @@ class FieldSpaceCodec(ArrayBytesCodec):
             raise GridError(
                 f"expected chunks of whole fields, (..., {rows_columns[0]}, {rows_columns[1]}); "
                 f"got {chunk} of {shape}. Set chunks to whole fields."
+            )
+        if (values := prod(chunk)) > MOST_VALUES:
+            raise GridError(
+                f"expected chunks of at most {MOST_VALUES:,} values; got {values:,}. Set chunks to "
+                "fewer fields."
             )
         wanted = chunk_shape(shape, self.coding.key_every)
         straight = chunk[-2:] == rows_columns  # else zarr's codec transpose comes first

@@ -10,7 +10,7 @@ from math import prod
 import xarray as xr
 
 from hpcodec.errors import LevelError, UsageError
-from hpcodec.fields import Coding, FieldSpec
+from hpcodec.fields import MOST_TOGETHER, Coding, FieldSpec
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.mask_table import MaskTable
 from hpcodec.masks import Mask
@@ -61,10 +61,10 @@ def coding_for(
     LevelError
         If ``level`` or ``bottleneck`` is not one that the model takes.
     UsageError
-        If ``key_every`` is not 1 or more.
+        If ``key_every`` is not within 1 to 256.
     """
-    if key_every < 1:
-        raise UsageError(f"expected a key field every 1 or more; got {key_every}.")
+    if not 1 <= key_every <= MOST_TOGETHER:
+        raise UsageError(f"expected a key field every 1 to {MOST_TOGETHER}; got {key_every}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
     chosen = min(spec.grid.natural_level + 1, finest) if level is None else level

@@ -5,6 +5,8 @@
     healpix_skeleton, healpix_attributes    what a HEALPix result says about itself
     with_history, lossy_attributes          what was done to the data, and what it cost
 
+:mod:`hpcodec.conformance` checks them.
+
 References
 ----------
 CF-1.13, sections 2.5, 4.1, 4.2, 8.1 and appendix F; the zarr convention ``dggs``, version 1.
@@ -35,7 +37,7 @@ __all__ = [
     "with_history",
 ]
 
-_UNITS = {
+AXIS_UNITS = {
     "latitude": {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"},
     "longitude": {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"},
 }
@@ -52,7 +54,7 @@ _GRIB_GRID = re.compile(
     r"|(latitude|longitude)Of\w*|uvRelativeToGrid|missingValue|pl)$",
     re.IGNORECASE,
 )
-_REFERENCES = {
+REFERENCES = {
     "bounds": "the bounds of {}",
     "climatology": "the climatological bounds of {}",
     "grid_mapping": "the grid mapping of {}",
@@ -60,7 +62,7 @@ _REFERENCES = {
     "coordinates": "a coordinate of {}",
 }
 
-_DGGS_CONVENTION = {
+DGGS_CONVENTION = {
     "schema_url": "https://raw.githubusercontent.com/zarr-conventions/dggs/refs/tags/v1/schema.json",
     "spec_url": "https://github.com/zarr-conventions/dggs/blob/v1/README.md",
     "uuid": "7b255807-140c-42ca-97f6-7a1cfecdbc38",
@@ -90,9 +92,9 @@ def horizontal_axis(name: str, attributes: Mapping[str, Any]) -> str:
     ''
     """
     if standard_name := _text(attributes, "standard_name"):
-        return standard_name if standard_name in _UNITS else ""
+        return standard_name if standard_name in AXIS_UNITS else ""
     units = _text(attributes, "units")
-    for kind, spellings in _UNITS.items():
+    for kind, spellings in AXIS_UNITS.items():
         if units in spellings:
             return kind
     if units not in _ANGLES:
@@ -121,7 +123,7 @@ def supporting(dataset: xr.Dataset) -> dict[str, str]:
     for name, variable in dataset.variables.items():
         if kind := horizontal_axis(str(name), variable.attrs):
             roles[str(name)] = f"a {kind}"
-        for attribute, role in _REFERENCES.items():
+        for attribute, role in REFERENCES.items():
             for word in str(variable.attrs.get(attribute, "")).replace(":", " ").split():
                 if word in dataset.variables and word != name:
                     roles.setdefault(word, role.format(f"'{name}'"))
@@ -234,7 +236,7 @@ def healpix_skeleton(
     for key in ("zarr_conventions", "dggs"):
         result.attrs.pop(key, None)
     if zarr:
-        result.attrs["zarr_conventions"] = [dict(_DGGS_CONVENTION)]
+        result.attrs["zarr_conventions"] = [dict(DGGS_CONVENTION)]
         result.attrs["dggs"] = {**_DGGS, "refinement_level": int(level)}
     return result
 

@@ -5,15 +5,18 @@ store --read what the level needs--> payloads --decode, batch by batch--> datase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcodec.containment import damaged
 from hpcodec.conventions import (
     healpix_attributes,
     healpix_skeleton,
@@ -23,31 +26,14 @@ from hpcodec.conventions import (
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
-from hpcodec.stages.dataset import OutputVariable, create_output, open_source
-from hpcodec.stages.zarr_store import ATTRIBUTE, Store, StoredVariable, open_store
+from hpcodec.stages.dataset import OutputVariable, create_output
+from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 from hpcodec.unfinished import Note, ignored
 
-__all__ = ["Pick", "check_level", "decompress", "on_cells", "skeleton_of"]
+__all__ = ["Pick", "check_level", "decompress", "on_cells"]
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
-
-
-def skeleton_of(store: Store) -> xr.Dataset:
-    """Raw dataset of all that a store carries besides its compressed variables.
-
-    Raises
-    ------
-    FormatError
-        If a chunk of it is not there.
-    """
-    for name in store.carried:
-        store.check(name)
-    dataset = open_source(store.path, store=True)
-    attributes = {k: v for k, v in dataset.attrs.items() if k != ATTRIBUTE}
-    plain = dataset.drop_vars(list(store.variables))
-    plain.attrs = attributes
-    return store.layout.apply(plain)
 
 
 def check_level(level: int) -> int:
@@ -118,7 +104,7 @@ def decompress(
         raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
     chosen = store.chosen(variables)
-    skeleton = skeleton_of(store)
+    skeleton = store.skeleton()
     dimension, times = _time_indices(skeleton, time)
     if times is not None:
         dims, skeleton = skeleton.encoding, skeleton.isel({dimension: times})
@@ -135,14 +121,13 @@ def decompress(
     outputs = [pick.output(kept) for pick in picks]
     with create_output(target, skeleton, outputs, overwrite, note=note) as out:
         for pick in picks:
-            for start in range(0, len(pick.steps), batch):
-                payloads = [
-                    store.read(pick.variable, step, level)
-                    for step in pick.steps[start : start + batch]
-                ]
+            start, steps = 0, iter(pick.steps)
+            while places := list(islice(steps, batch)):
+                payloads = [store.read(pick.variable, step, level) for step in places]
                 read += sum(map(len, payloads))
                 out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
-                told(pick.variable.name, start + len(payloads), len(pick.steps))
+                start += len(payloads)
+                told(pick.variable.name, start, pick.count)
     return read
 
 
@@ -160,7 +145,7 @@ def on_cells(
     Parameters
     ----------
     skeleton : xr.Dataset
-        From :func:`skeleton_of`.
+        From :meth:`hpcodec.stages.zarr_store.Store.skeleton`.
     chosen : sequence of StoredVariable
         The fields to come.
     level, history, zarr, legacy
@@ -187,7 +172,7 @@ class Pick:
         HEALPix level; the source grid without.
     dimension : str
         Of time, where only some times are wanted.
-    times : ndarray of int64, optional
+    times : sequence of int, optional
         Which; all without.
     """
 
@@ -195,25 +180,26 @@ class Pick:
     variable: StoredVariable
     level: int | None
     dimension: str = ""
-    times: npt.NDArray[np.int64] | None = None
+    times: Sequence[int] | None = None
 
     @property
-    def _selection(self) -> list[npt.NDArray[np.int64]]:
+    def _selection(self) -> list[Sequence[int]]:
         """Positions wanted along each leading dimension."""
         leading = zip(self.variable.dims[:-2], self.variable.shape[:-2], strict=True)
         return [
-            self.times if self.times is not None and dim == self.dimension else np.arange(size)
+            self.times if self.times is not None and dim == self.dimension else range(size)
             for dim, size in leading
         ]
 
     @property
-    def steps(self) -> list[int]:
+    def count(self) -> int:
+        """How many fields."""
+        return prod(map(len, self._selection))
+
+    @property
+    def steps(self) -> Iterator[int]:
         """Flattened leading indices in the store."""
-        if not self._selection:
-            return [0]
-        grids = np.meshgrid(*self._selection, indexing="ij")
-        places = np.ravel_multi_index([g.ravel() for g in grids], self.variable.shape[:-2])
-        return [int(place) for place in places]
+        return _flattened(self._selection, self.variable.shape[:-2])
 
     def output(self, kept: Sequence[str]) -> OutputVariable:
         """Variable of the result; ``kept`` are the names that it may refer to."""
@@ -243,10 +229,10 @@ class Pick:
     def _lossy(self) -> dict[str, str]:
         record, coding = self.store.record, self.variable.coding
         return lossy_attributes(
-            version=str(record.get("version")),
+            version=record.version,
             model=coding.model,
             weights=coding.weights,
-            error=record.get("error", {}).get(self.variable.name, {}),
+            error=error.to_dict() if (error := record.error.get(self.variable.name)) else {},
             units=str(self.variable.attributes.get("units", "")),
         )
 
@@ -258,7 +244,18 @@ class Pick:
         return decode_cells(payloads, coding, self.level, device, sharp=sharp)
 
 
-def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
+def _flattened(selection: Sequence[Sequence[int]], shape: Sequence[int]) -> Iterator[int]:
+    """Flattened indices (C order) of a selection, one by one: a store may claim any shape."""
+    if not selection:
+        yield 0
+        return
+    inner = prod(shape[1:])
+    for first in selection[0]:
+        for rest in _flattened(selection[1:], shape[1:]):
+            yield first * inner + rest
+
+
+def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Sequence[int] | None]:
     """Dimension of time, and positions of the times chosen; none chosen: None."""
     if not time:
         return "", None
@@ -267,7 +264,8 @@ def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
         for name, variable in skeleton.coords.items()
         if " since " in str(variable.attrs.get("units"))
     }
-    decoded = xr.decode_cf(xr.Dataset(coords=dated))
+    with damaged("times as CF has them"):
+        decoded = xr.decode_cf(xr.Dataset(coords=dated))
     names = [str(n) for n, v in decoded.coords.items() if v.ndim == 1 and v.dtype.kind in "MO"]
     if not names:
         raise UsageError("expected a time coordinate to select from; the store has none.")
@@ -281,4 +279,4 @@ def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Any]:
     if not chosen.size:
         span = f"{decoded[name].values[0]} to {decoded[name].values[-1]}"
         raise UsageError(f"expected times within {span}; got '{time}', which selects none.")
-    return name, chosen.values
+    return name, chosen.values.tolist()

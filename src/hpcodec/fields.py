@@ -7,21 +7,54 @@ CompressedField  one field as the integers that a store keeps
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from math import prod
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import FormatError, nearest
+from hpcodec.errors import FormatError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
+from hpcodec.metadata import (
+    FORMAT_VERSION,
+    OPTIONAL,
+    Digest,
+    Limits,
+    Name,
+    Positive,
+    Version,
+    plain_object,
+    read_versioned,
+)
 from hpcodec.packing import PLAIN, Packing
 
-__all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MOST_MASKS",
+    "MOST_TOGETHER",
+    "MOST_VALUES",
+    "Coding",
+    "CompressedField",
+    "FieldSpec",
+    "Scaling",
+]
 
-FORMAT_VERSION = "1.0"
-"""Of stores and payloads; independent of the package's version."""
+MOST_VALUES = 2**29
+"""Values of a chunk: 2 GiB as float32, which a reader may have to hold."""
+
+Method = Annotated[str, Limits(pattern="(least_squares|idw)", described="least_squares or idw")]
+MOST_TOGETHER = 256
+"""Fields of a chunk that may follow each other: to decode the last takes all of them."""
+
+MOST_MASKS = 62
+"""Of a variable: numbers that a payload has for them."""
+
+Level = Annotated[int, Limits(BASE_LEVEL, FINEST_LEVEL)]
+_MaskCode = Annotated[
+    str, Limits(most=2**24, pattern=r"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+", described="base 85")
+]
+MaskCodes = Annotated[tuple[_MaskCode, ...], Limits(least=1, most=MOST_MASKS)]
 
 
 @dataclass(frozen=True)
@@ -86,10 +119,6 @@ class Scaling:
     scale: float
 
 
-_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1, "packing": PLAIN, "masks": ()}
-"""Keys of a coding that may be left out, and what they are then."""
-
-
 @dataclass(frozen=True)
 class Coding:
     """How fields of one variable are coded: all that a reader, or a second writer, needs.
@@ -119,6 +148,8 @@ class Coding:
         How the decoded numbers are stored.
     masks : tuple of str
         Where values are missing, for fields to refer to: codes of a :class:`MaskTable`.
+    format : str
+        Version of the format.
 
     Examples
     --------
@@ -128,30 +159,23 @@ class Coding:
     True
     """
 
-    model: str
-    weights: str
+    model: Name
+    weights: Digest
     grid: LatLonGrid
-    level: int
-    size: int
-    bottleneck: int
+    level: Level
+    size: Annotated[int, Limits(1)]
+    bottleneck: Level
     variable: str = ""
-    remap: str = "least_squares"
-    rmse: float = 0.0
-    key_every: int = 1
-    packing: Packing = PLAIN
-    masks: tuple[str, ...] = ()
+    remap: Method = "least_squares"
+    rmse: Positive = field(default=0.0, metadata=OPTIONAL)
+    key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
+    packing: Packing = field(default=PLAIN, metadata=OPTIONAL)
+    masks: MaskCodes = field(default=(), metadata=OPTIONAL)
+    format: Version = FORMAT_VERSION
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
-        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        for key, off in _OFF.items():
-            if plain[key] == off:
-                del plain[key]
-        if "packing" in plain:
-            plain["packing"] = self.packing.to_dict()
-        if "masks" in plain:
-            plain["masks"] = list(self.masks)
-        return {"format": FORMAT_VERSION, **plain, "grid": self.grid.to_dict()}
+        return {"format": self.format, **plain_object(self)}
 
     @classmethod
     def from_dict(cls, data: Any) -> Coding:  # noqa: ANN401  (anything may stand in a store)
@@ -162,56 +186,18 @@ class Coding:
         FormatError
             If the version is another, or a key is missing, unknown or of another type.
         """
-        if not isinstance(data, dict):
-            raise FormatError(f"expected a coding as a JSON object; got {str(data)[:60]!r}.")
-        version = data.get("format")
-        if str(version).split(".")[0] != FORMAT_VERSION.split(".")[0]:
-            raise FormatError(
-                f"expected format {FORMAT_VERSION}; got {version}. Read it with the hpcodec "
-                "release that wrote it, or a newer one."
-            )
-        known = {item.name: str(item.type) for item in dataclasses.fields(cls)}
-        if unknown := sorted(set(data) - set(known) - {"format"}):
-            raise FormatError(
-                f"unknown key '{unknown[0]}' in a coding. {nearest(unknown[0], known)}"
-            )
-        if missing := sorted(set(known) - set(data) - set(_OFF)):
-            raise FormatError(f"expected key '{missing[0]}' in a coding; it is not there.")
-        values = {key: value for key, value in data.items() if key != "format"}
-        for key, value in values.items():
-            if known[key] in ("int", "str") and type(value).__name__ != known[key]:
-                raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
-        if "rmse" in values:
-            values["rmse"] = _positive(values["rmse"])
-        if "packing" in values:
-            values["packing"] = Packing.from_dict(values["packing"])
-        if "masks" in values:
-            values["masks"] = _texts(values["masks"])
-        try:
-            coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
-        except TypeError as error:
-            raise FormatError(f"expected a whole coding; got {error}.") from error
-        if coding.key_every < 1:
-            raise FormatError(f"expected 'key_every' of at least 1; got {coding.key_every}.")
-        if not BASE_LEVEL <= coding.bottleneck <= coding.level <= FINEST_LEVEL or coding.size < 1:
+        coding = read_versioned(cls, data, "a coding")
+        if not coding.bottleneck <= coding.level:
             raise FormatError(
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {FINEST_LEVEL}; got "
                 f"{coding.bottleneck} and {coding.level}. The store is damaged."
             )
+        if (values := coding.key_every * prod(coding.grid.shape)) > MOST_VALUES:
+            raise FormatError(
+                f"expected a chunk of at most {MOST_VALUES:,} values; got {values:,}. Code fewer "
+                "fields together."
+            )
         return coding
-
-
-def _positive(value: Any) -> float:  # noqa: ANN401
-    number = float(value) if type(value) in (int, float) and abs(value) < 1e300 else 0.0
-    if not number > 0:
-        raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
-    return number
-
-
-def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise FormatError(f"expected a list of texts as 'masks'; got {str(value)[:40]!r}.")
-    return tuple(value)
 
 
 @dataclass(frozen=True, eq=False)

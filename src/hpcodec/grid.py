@@ -7,6 +7,7 @@ LatLonGrid   where the values of a source field lie
 from __future__ import annotations
 
 import hashlib
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,11 @@ class LatLonGrid:
                 f"expected 1-D latitudes and longitudes of at least 4 values; got shapes "
                 f"{lat.shape} and {lon.shape}. Give a regular global grid."
             )
+        if lat.size * lon.size > _MOST_POINTS:
+            raise GridError(
+                f"expected a grid of at most {_MOST_POINTS:,} points; got {lat.size:,} x "
+                f"{lon.size:,}. Give a coarser one."
+            )
         if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
             raise GridError("expected finite coordinates; got NaN or inf. Repair the coordinates.")
         spacing = np.diff(lat)
@@ -174,6 +180,22 @@ class LatLonGrid:
         """JSON form; an even axis is ``[start, step, count]``, another its list of values."""
         return {"latitude": _to_json(self.latitude), "longitude": _to_json(self.longitude)}
 
+    @staticmethod
+    def schema() -> dict[str, Any]:
+        """JSON schema of :meth:`to_dict`."""
+        axis = {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": 3,
+            "maxItems": _MOST_ALONG,
+        }
+        return {
+            "type": "object",
+            "properties": {"latitude": axis, "longitude": axis},
+            "required": ["latitude", "longitude"],
+            "additionalProperties": False,
+        }
+
     @classmethod
     def from_dict(cls, data: Any) -> LatLonGrid:  # noqa: ANN401  (anything may stand in a store)
         """Inverse of :meth:`to_dict`.
@@ -191,12 +213,12 @@ class LatLonGrid:
         except (TypeError, ValueError, OverflowError) as error:
             raise FormatError(
                 f"expected a grid as {{latitude, longitude}}, each [start, step, count]; "
-                f"got {str(data)[:80]} ({error}). The store is damaged."
+                f"got {reprlib.repr(data)} ({error}). The store is damaged."
             ) from error
 
 
 # A crafted store must not make us allocate from an unchecked count: 0.01 degrees has 36,000.
-_MOST_POINTS = 100_000
+_MOST_ALONG, _MOST_POINTS = 100_000, 2**25
 
 
 def _snap(values: npt.ArrayLike) -> tuple[float, ...]:
@@ -224,12 +246,14 @@ def _to_json(values: tuple[float, ...]) -> list[float]:
     return [start, step, len(values)] if tuple(even) == values else list(values)
 
 
-def _from_json(data: list[float]) -> tuple[float, ...]:
+def _from_json(data: Any) -> tuple[float, ...]:  # noqa: ANN401
+    if not isinstance(data, list | tuple) or not 1 < len(data) <= _MOST_ALONG:
+        raise ValueError("an axis that is no list of numbers")
+    if any(type(value) not in (int, float) for value in data):
+        raise ValueError("an axis with something else than numbers")
     if len(data) == 3:
         start, step, count = data
-        if not (isinstance(count, int) and 1 < count <= _MOST_POINTS):
+        if not (isinstance(count, int) and 1 < count <= _MOST_ALONG):
             raise ValueError(f"count {count}")
         return tuple((float(start) + float(step) * np.arange(count)).tolist())
-    if not 1 < len(data) <= _MOST_POINTS:
-        raise ValueError(f"{len(data)} values")
     return tuple(float(value) for value in data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpcodec.grid import cell_count
+from hpcodec.models import is_installed
 from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
@@ -30,9 +31,9 @@ def describe(path: str) -> dict[str, Any]:
     source = sum(item["source_bytes"] for item in variables.values())
     return {
         "path": path,
-        "format": store.record["format"],
-        "version": store.record.get("version"),
-        "command": store.record.get("command"),
+        "format": store.record.format,
+        "version": store.record.version,
+        "command": store.record.command,
         "bytes": size,
         "ratio": round(source / size, 2) if size else 0.0,
         "variables": variables,
@@ -48,6 +49,7 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "units": item.attributes.get("units", ""),
         "model": coding.model,
         "weights": coding.weights,
+        "installed": is_installed(coding.model, coding.weights),
         "level": coding.level,
         "bottleneck": coding.bottleneck,
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
@@ -57,6 +59,6 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },
         "source_bytes": 4 * points * item.steps,
-        "mask_bytes": store.record.get("masks", {}).get(item.name, 0),
-        "error": store.record.get("error", {}).get(item.name, {}),
+        "mask_bytes": store.record.masks.get(item.name, 0),
+        "error": error.to_dict() if (error := store.record.error.get(item.name)) else {},
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import netCDF4
 import numpy as np
@@ -19,12 +19,37 @@ import zarr
 from xarray.backends.locks import HDF5_LOCK
 
 from hpcodec.errors import FormatError
+from hpcodec.metadata import OPTIONAL, Limits, read_object, schema_of
 
 __all__ = ["Layout", "describe_layout", "look_behind", "stored_type"]
 
 _DEFAULTS = ("<i8", "<f8")  # what numbers in JSON come back as
 _STORAGE = {"complevel": 0, "shuffle": False, "fletcher32": False}
-_KEYS = {"unlimited": list, "unused": dict, "types": dict, "stored": dict}
+
+_Size = Annotated[int, Limits(0, 2**63 - 1)]
+_Number = Annotated[str, Limits(pattern=r"[<>|][fiu][1248]", described="a type of numbers")]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Keys that say how NetCDF stores a variable."""
+
+    endian: Literal["big"] = field(default="big", metadata=OPTIONAL)
+    chunks: tuple[_Size, ...] = field(default=(), metadata=OPTIONAL)
+    complevel: Annotated[int, Limits(0, 9)] = field(default=0, metadata=OPTIONAL)
+    shuffle: bool = field(default=False, metadata=OPTIONAL)
+    fletcher32: bool = field(default=False, metadata=OPTIONAL)
+    fill: str = field(default="", metadata=OPTIONAL)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Keys of a layout."""
+
+    unlimited: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    unused: dict[str, _Size] = field(default_factory=dict, metadata=OPTIONAL)
+    types: dict[str, dict[str, _Number]] = field(default_factory=dict, metadata=OPTIONAL)
+    stored: dict[str, _Stored] = field(default_factory=dict, metadata=OPTIONAL)
 
 
 def stored_type(variable: xr.Variable) -> np.dtype[Any]:
@@ -135,16 +160,13 @@ class Layout:
         FormatError
             If it is not of the form.
         """
-        known = isinstance(told, dict) and all(
-            key in _KEYS and isinstance(value, _KEYS[key]) for key, value in told.items()
-        )
-        inner = [*told.get("types", {}).values(), *told.get("stored", {}).values()] if known else []
-        if not known or not all(isinstance(item, dict) for item in inner):
-            raise FormatError(
-                f"expected the source's layout with keys {', '.join(_KEYS)}; got "
-                f"{str(told)[:60]!r}. The store is damaged."
-            )
+        read_object(_Told, told, "the source's layout")
         return cls(told)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """JSON schema of what :meth:`from_record` takes."""
+        return schema_of(_Told)
 
     def attributes(self, name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Attributes of a variable (of the dataset: an empty name) in the types that they had."""

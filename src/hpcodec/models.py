@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from hpcodec.cards import CARD, ModelCard, read_card
 from hpcodec.entropy.arrays import NAMES, from_arrays
 from hpcodec.entropy.tables import EntropyModel
-from hpcodec.errors import ModelError, UsageError, nearest
+from hpcodec.errors import FormatError, ModelError, UsageError, nearest
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
 
@@ -33,6 +34,7 @@ __all__ = [
     "choose_model",
     "file_digest",
     "find_models",
+    "is_installed",
     "load_model",
 ]
 
@@ -109,22 +111,37 @@ def load_model(name: str, weights: str = "") -> Model:
     """
     models = find_models()
     if name not in models:
-        wanted = f" (weights sha256 {weights[:16]}...)" if weights else ""
-        raise ModelError(f"unknown model '{name}'{wanted}. {nearest(name, models)}")
+        if weights:
+            raise _not_installed(name, weights, "none of this name")
+        raise ModelError(f"unknown model '{name}'. {nearest(name, models)}")
     folder = models[name]
     card = read_card(folder)
+    if weights not in ("", card.weights):
+        raise _not_installed(name, weights, f"weights {card.weights}")
     for path, digest in ((folder / WEIGHTS, card.weights), (statics_of(folder), card.statics)):
         if not path.is_file() or file_digest(path) != digest:
             raise ModelError(
                 f"expected {path} with sha256 {digest[:16]}..., as the model's card has it; got "
                 "another or none. Install the model again."
             )
-    if weights not in ("", card.weights):
-        raise ModelError(
-            f"expected model '{name}' with weights {weights[:16]}...; the installed one has "
-            f"{card.weights[:16]}.... Install the hpcodec release that wrote the store."
-        )
     return Model(card, folder, _entropy(folder, card.weights))
+
+
+def _not_installed(name: str, weights: str, got: str) -> ModelError:
+    return ModelError(
+        f"expected model '{name}' with weights sha256 {weights}; got {got} "
+        f"({nearest(name, find_models())}) Install the hpcodec release that wrote the store, or "
+        "put the model into a folder of HPCODEC_MODELS. Without it: hpcodec decompress --level 3."
+    )
+
+
+def is_installed(name: str, weights: str) -> bool:
+    """Whether a model of this name and sha256 of its weights is there, by its card."""
+    folder = find_models().get(name)
+    try:
+        return folder is not None and read_card(folder).weights == weights
+    except FormatError:
+        return False
 
 
 def choose_model(spec: FieldSpec) -> str:
@@ -159,22 +176,30 @@ def statics_of(folder: Path) -> Path:
     return own if own.exists() else folder.parent / STATICS
 
 
-def _static_fields(folder: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    with safe_open(statics_of(folder), "numpy") as file:
-        orography, land = (np.asarray(file.get_tensor(name)) for name in ("orography", "land"))
-    if orography.size != cell_count(FINEST_LEVEL):
-        raise ModelError(f"expected static fields of level {FINEST_LEVEL}; got others.")
+def _static_fields(folder: Path, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Orography and land, of the model's own level or finer."""
+    orography, land = _tensors(statics_of(folder), ("orography", "land")).values()
+    known = {cell_count(finer) for finer in range(level, FINEST_LEVEL + 1)}
+    if orography.shape != land.shape or orography.size not in known:
+        raise ModelError(f"expected static fields of level {level} or finer; got others.")
+    if not (orography.dtype == np.int16 and land.dtype == np.uint8 and orography.ndim == 1):
+        raise ModelError("expected static fields as int16 and uint8; got others.")
     return orography, land
+
+
+def _tensors(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of a safetensors file; nothing in it can be code."""
+    try:
+        with safe_open(path, "numpy") as file:
+            return {name: np.asarray(file.get_tensor(name)) for name in names}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"expected {', '.join(names)} in {path}; got {error}.") from error
 
 
 @lru_cache(maxsize=4)
 def _entropy(folder: Path, weights: str) -> EntropyModel:
-    try:
-        with safe_open(folder / WEIGHTS, "numpy") as file:
-            arrays = {name: np.asarray(file.get_tensor(name)) for name in NAMES}
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"expected an entropy model in {folder}; got {error}.") from error
-    return from_arrays(arrays, *_static_fields(folder))
+    level = read_card(folder).architecture["level"]
+    return from_arrays(_tensors(folder / WEIGHTS, NAMES), *_static_fields(folder, level))
 
 
 @lru_cache(maxsize=4)
@@ -191,12 +216,23 @@ def _coder(folder: Path, weights: str, device: str) -> Coder:
         k: tuple(v) if isinstance(v, list) else v for k, v in card.architecture.items()
     }
     try:
-        network = FieldSpaceAutoencoder(Architecture(**shape))
+        with torch.device("meta"):  # a card may say any size: nothing is made of it before a look
+            wanted = FieldSpaceAutoencoder(Architecture(**shape)).state_dict()
         state = load_file(folder / WEIGHTS)
-        network.load_state_dict({name: state[name] for name in network.state_dict()})
-    except (TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        if {name: state[name].shape for name in wanted} != {n: t.shape for n, t in wanted.items()}:
+            raise ValueError("tensors of other shapes than its card says")
+        network = FieldSpaceAutoencoder(Architecture(**shape))
+        network.load_state_dict({name: state[name] for name in wanted})
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        ArithmeticError,
+        SafetensorError,
+    ) as error:
         raise ModelError(f"expected the weights of {folder.name}; got {error}.") from error
     network.eval().requires_grad_(False).to(torch.device(device))
-    pyramid = static_pyramid(*_static_fields(folder))
+    pyramid = static_pyramid(*_static_fields(folder, shape["level"]))
     statics = {level: part.to(device) for level, part in pyramid.items()}
     return Coder(network, statics, _entropy(folder, weights))

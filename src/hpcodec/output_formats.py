@@ -28,6 +28,7 @@ from xarray.backends.zarr import FillValueCoder
 from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from hpcodec.containment import check_name
 from hpcodec.errors import FormatError, HpcodecError, OutputError
 
 __all__ = [
@@ -271,6 +272,7 @@ class ZarrOutput(Output):
         self._group = zarr.open_group(self._where, mode="w-", zarr_format=3, attributes=plain)
 
     def _create(self, variable: OutputVariable) -> None:
+        check_name(variable.name)
         dtype = np.dtype(variable.dtype)
         attributes = {k: json_value(v) for k, v in variable.attributes.items()}
         fill = attributes.pop("_FillValue", None)

@@ -22,13 +22,14 @@ from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from hpcodec.containment import check_name
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
 from hpcodec.output import OutputVariable, check_target, local_target
 from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported
-from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
+from hpcodec.stored import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
 from hpcodec.unfinished import Note, flush, growing, ignored
 
 __all__ = ["StoreOutput", "create_store"]
@@ -88,7 +89,7 @@ class StoreOutput(ZarrOutput):
         coding : Coding
             Of its payloads.
         """
-        self._variables[variable.name] = variable
+        self._variables[check_name(variable.name)] = variable
         self._codings[variable.name] = coding
         dtype = coding.packing.native
         attributes = {k: json_value(v) for k, v in variable.attributes.items()}

@@ -6,6 +6,9 @@ stored numbers --Packing.unpack--> physical values, missing ones NaN
 
 from __future__ import annotations
 
+import re
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +25,9 @@ _FILLS = ("_FillValue", "missing_value")
 _SCALES = ("scale_factor", "add_offset")
 _PACKING = (*_FILLS, *_SCALES, "_Unsigned")
 _RANGES = ("valid_range", "valid_min", "valid_max", "actual_range")
+
+_TYPES = r"[<>][iu][248]|[<>]f[248]|\|[iu]1"
+_MOST_FILLS = 256
 
 Stored = npt.NDArray[Any]
 
@@ -135,25 +141,53 @@ class Packing:
         FormatError
             If ``data`` is not of that form.
         """
-        try:
-            rest = {key: value for key, value in data.items() if key != "dtype"}
-            dtype = np.dtype(str(data["dtype"]))
-            known = dtype.kind in "fiu" and dtype.str == data["dtype"] and dtype.itemsize <= 8
-            scale, offset = rest.get("scale_factor", 1), rest.get("add_offset", 0)
-            sane = np.isfinite(float(scale)) and np.isfinite(float(offset)) and float(scale) != 0
-            if not (known and sane and set(rest) <= set(_PACKING)):
-                raise ValueError
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        rest = dict(data) if isinstance(data, Mapping) else {}
+        dtype = rest.pop("dtype", None)
+        known = isinstance(dtype, str) and re.fullmatch(_TYPES, dtype) is not None
+        if not (known and all(_sane(key, value) for key, value in rest.items())):
             raise FormatError(
-                f"expected a packing with dtype and attributes of CF; got {str(data)[:80]!r}. The "
-                "store is damaged."
-            ) from error
+                "expected a packing with dtype and attributes of CF; got "
+                f"{reprlib.repr(data)}. The store is damaged."
+            )
         listed = ((k, tuple(v) if isinstance(v, list) else v) for k, v in rest.items())
-        return cls(dtype.str, tuple(listed))
+        return cls(str(dtype), tuple(listed))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """JSON schema of :meth:`to_dict`."""
+        number: dict[str, Any] = {"type": "number"}
+        several = {"type": "array", "items": number, "minItems": 2, "maxItems": _MOST_FILLS}
+        kinds = {
+            "dtype": {"type": "string", "pattern": f"^({_TYPES})$"},
+            "_Unsigned": {"type": "string"},
+            **dict.fromkeys(_SCALES, number),
+            **{key: {"anyOf": [number, several]} for key in _FILLS},
+        }
+        return {
+            "type": "object",
+            "properties": kinds,
+            "required": ["dtype"],
+            "additionalProperties": False,
+        }
 
 
 PLAIN = Packing()
 """Of values that are stored as float32, as they are."""
+
+
+def _sane(key: str, value: Any) -> bool:  # noqa: ANN401
+    """Whether JSON has a value that an attribute of a packing can have."""
+    if key == "_Unsigned":
+        return isinstance(value, str)
+    if key in _SCALES:
+        return _is_number(value) and (key != "scale_factor" or value != 0)
+    several = isinstance(value, list | tuple) and 2 <= len(value) <= _MOST_FILLS
+    return key in _FILLS and all(map(_is_number, value if several else (value,)))
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    """Whether it is one that float64 can hold: no truth value, NaN or infinity."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _plain(key: str, value: Any) -> Any:  # noqa: ANN401

@@ -19,14 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.chains import unchain
-from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.coarse import decode_base, in_units, masks_of
+from hpcodec.errors import FormatError
+from hpcodec.fields import Coding, Scaling
 from hpcodec.fitting import Errors, fit
+from hpcodec.grid import BASE_LEVEL
 from hpcodec.mask_table import NONE, MaskTable, restored, without_missing
 from hpcodec.masks import Mask
 from hpcodec.missing import fill_smoothly
-from hpcodec.models import load_model
+from hpcodec.models import Model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, denormalise, measure_scaling
+from hpcodec.stages.normalise import alike, measure_scaling
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 if TYPE_CHECKING:
@@ -228,7 +231,8 @@ def decode_cells(
     coding : Coding
         As when encoding.
     level : int
-        From 3 to the model's finest; beyond the source's own, the model's prediction.
+        From 3, which needs no model, to the model's finest; beyond the source's own, the model's
+        prediction.
     device : str
         Torch device, or ``auto``.
     sharp : bool
@@ -246,7 +250,11 @@ def decode_cells(
         If a payload is damaged.
     LevelError
         If the model does not give ``level``.
+    ModelError
+        If the model is not installed.
     """
+    if level == BASE_LEVEL:
+        return decode_base(payloads, coding)
     cells, masks = _decode(payloads, coding, level, device, sharp)
     return without_missing(cells, masks, coding.grid, coding.level)
 
@@ -267,7 +275,7 @@ def _decode(
     payloads: Sequence[bytes], coding: Coding, level: int, device: str, sharp: bool
 ) -> tuple[Floats, list[Mask]]:
     """Whole fields of cells, and where values are missing on the source grid."""
-    model = load_model(coding.model, coding.weights)
+    model = _model_of(coding)
     decode = partial(
         model.coder(device).decode,
         level=level,
@@ -282,10 +290,15 @@ def _decode(
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    table = MaskTable(coding.grid.shape, coding.masks)
-    masks = [table.get(field.mask, field.mask_code) for field in fields]
-    return denormalise(cells, [_scaling(field) for field in fields]), masks
+    return in_units(cells, fields), masks_of(fields, coding)
 
 
-def _scaling(field: CompressedField) -> Scaling:
-    return Scaling(field.offset, field.scale)
+def _model_of(coding: Coding) -> Model:
+    """Model of a coding, which must have the level that the coding says."""
+    model = load_model(coding.model, coding.weights)
+    if (finest := model.card.architecture["level"]) < coding.level:
+        raise FormatError(
+            f"expected a 'level' up to {finest}, the finest of model '{coding.model}'; got "
+            f"{coding.level}. The store is damaged."
+        )
+    return model

@@ -6,14 +6,13 @@ VariableReport --record--> attribute of the root
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from hpcodec.fields import FORMAT_VERSION
+from hpcodec.record import Record, RecordedError
 
 __all__ = ["VariableReport", "command_line", "record", "record_size"]
 
@@ -85,19 +84,14 @@ def record_size(names: Sequence[str], layout: dict[str, Any]) -> int:
 def _record(
     errors: dict[str, list[float]], masks: dict[str, int], layout: dict[str, Any], command: str
 ) -> dict[str, Any]:
-    told = {
-        "format": FORMAT_VERSION,
-        "version": version("hpcodec"),
-        "command": command,
-        "error": {
-            name: {
-                key: float(f"{figure:.4g}")
-                for key, figure in zip(_FIGURES, figures, strict=True)
-                if math.isfinite(figure)
-            }
+    told = Record(
+        version=version("hpcodec"),
+        command=command,
+        error={
+            name: RecordedError(*(float(f"{figure:.4g}") for figure in figures))
             for name, figures in errors.items()
         },
-        "masks": {name: size for name, size in masks.items() if size},
-        "source": layout,
-    }
-    return {key: value for key, value in told.items() if value not in ({}, None)}
+        masks={name: size for name, size in masks.items() if size},
+        source=layout,
+    )
+    return told.to_dict()

@@ -1,30 +1,37 @@
-"""Whether a store is whole: ``hpcodec validate``. Imports no torch."""
+"""Whether a store can be trusted: ``hpcodec validate``. Imports torch only beside an original.
+
+store --structure, checksums, models, what is carried, conventions--> findings
+with the original also --errors, what is carried--> findings
+"""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import islice
 
-import zarr
+import xarray as xr
 
+from hpcodec.coarse import chain_of, masks_of, unpacked
+from hpcodec.conformance import conformance
+from hpcodec.containment import damaged
+from hpcodec.conventions import degrees, horizontal_axis
+from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, HpcodecError
-from hpcodec.mask_table import MaskTable
+from hpcodec.faithfulness import against_original
+from hpcodec.findings import Finding
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 from hpcodec.models import load_model
-from hpcodec.stages.wire import read_header, split_payloads, unpack
+from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["Finding", "validate"]
 
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong: where, and what."""
-
-    where: str
-    what: str
+_MOST = 20  # findings about the fields of a variable: a store may claim any number of them
 
 
-def validate(path: str) -> list[Finding]:
+def validate(
+    path: str, original: str = "", *, device: str = "auto", batch: int = 4
+) -> list[Finding]:
     """Findings about a store; none if it is whole and its models are installed.
 
     All that is carried is read, with its checksums; every payload is fetched, its checksums are
@@ -34,80 +41,111 @@ def validate(path: str) -> list[Finding]:
     ----------
     path : str
         The store.
+    original : str
+        The dataset that was compressed; then every field is decoded and compared with it, too.
+    device, batch
+        As for :func:`hpcodec.decompress`, beside an original.
+
+    Returns
+    -------
+    list of Finding
+        Errors and warnings, in the order of the store.
     """
     try:
         store = open_store(path)
     except HpcodecError as error:
-        return [Finding(path, str(error))]
-    errors = store.record.get("error")
-    gone = sorted(set(errors if isinstance(errors, dict) else ()) - set(store.variables))
-    findings = [
-        Finding(
-            name,
-            f"expected a compressed variable '{name}', as the store's record has it; got none.",
+        return [Finding("structure", path, str(error))]
+    findings = [*_structure(store), *_carried(store)]
+    for item in store.variables.values():
+        findings += _fields(store, item)
+    try:
+        skeleton = store.skeleton()
+    except HpcodecError as error:
+        if not any(finding.rule == "carried" for finding in findings):
+            findings.append(Finding("carried", path, str(error)))
+        return findings
+    for item in store.variables.values():
+        findings += _grid(skeleton, item)
+    fields = {name: item.attributes for name, item in store.variables.items()}
+    findings += conformance(skeleton, fields)
+    if original:
+        findings += against_original(store, skeleton, original, device, batch)
+    return findings
+
+
+def _structure(store: Store) -> Iterator[Finding]:
+    """Names that the record and the group do not share, and files that nothing accounts for."""
+    recorded, there = set(store.record.error), set(store.variables)
+    for name in sorted(recorded - there):
+        what = "expected a compressed variable, as the store's record has it; got none."
+        yield Finding("structure", name, what)
+    for name in sorted(there - recorded):
+        yield Finding("structure", name, "expected its error in the store's record; got none.")
+    for key in store.files():
+        if not store.accounts_for(key):
+            what = "a file that is no part of any variable."
+            yield Finding("structure", key, what, "warning")
+
+
+def _fields(store: Store, item: StoredVariable) -> list[Finding]:
+    entropy, findings = None, list[Finding]()
+    try:
+        entropy = load_model(item.coding.model, item.coding.weights).entropy
+    except HpcodecError as error:
+        findings.append(Finding("model", item.name, str(error)))
+    found = list(islice(_damaged_fields(store, item, entropy), _MOST + 1))
+    if len(found) > _MOST:
+        found[_MOST:] = [Finding("checksum", item.name, "more of the same; not looked further.")]
+    return findings + found
+
+
+def _damaged_fields(
+    store: Store, item: StoredVariable, entropy: EntropyModel | None
+) -> Iterator[Finding]:
+    # Without the model there is still the base field.
+    level = FINEST_LEVEL if entropy else BASE_LEVEL
+    for step in range(item.steps):
+        try:
+            *before, own = chain_of(store.read(item, step), item.coding)
+            header = read_header(own)
+            if header.carry and not before:
+                raise FormatError("expected the field that another follows; got none before it.")
+            announced = header.size + header.mask_size + sum(header.lengths)
+            if announced != len(own):
+                raise FormatError(f"expected a payload of {announced} bytes; got {len(own)}.")
+            masks_of([unpacked(own, item.coding, entropy, level)], item.coding)
+        except HpcodecError as error:
+            yield Finding("checksum", f"{item.name}, step {step}", str(error))
+
+
+def _grid(skeleton: xr.Dataset, item: StoredVariable) -> Iterator[Finding]:
+    """Coordinates that are not those of the grid that the fields are decoded to."""
+    axes: dict[str, list[str]] = {}
+    for name, variable in skeleton.variables.items():
+        kind = horizontal_axis(str(name), variable.attrs)
+        if kind and variable.ndim == 1 and variable.dims[0] in item.dims[-2:]:
+            axes.setdefault(kind, []).append(str(name))
+    if any(len(axes.get(kind, [])) != 1 for kind in ("latitude", "longitude")):
+        return  # none, or several of which the conventions do not say which
+    names = [axes[kind][0] for kind in ("latitude", "longitude")]
+    try:
+        with damaged("readable coordinates"):
+            values = [degrees(skeleton[n].to_numpy(), skeleton[n].attrs) for n in names]
+            grid = LatLonGrid.from_coordinates(*values)
+    except HpcodecError as error:
+        yield Finding("carried", f"{item.name}, {', '.join(names)}", str(error))
+        return
+    if grid != item.coding.grid:
+        what = (
+            f"expected the coordinates {' and '.join(names)} to be those of its grid; got others."
         )
-        for name in gone
-    ]
+        yield Finding("carried", item.name, what)
+
+
+def _carried(store: Store) -> Iterator[Finding]:
+    """Carried variables that cannot be read, or are not whole."""
     for name in store.carried:
         try:
             store.check(name, sums=True)
         except HpcodecError as error:
-            findings.append(Finding(name, str(error)))
-    for item in store.variables.values():
-        findings += _check(store, item)
-    return findings + _check_carried(store)
-
-
-def _check_carried(store: Store) -> list[Finding]:
-    """Whether coordinates and all else that is not compressed can be read."""
-    findings = []
-    with warnings.catch_warnings():
-        # About types that zarr's specification has not settled, such as characters.
-        warnings.simplefilter("ignore")
-        group = zarr.open_group(store.path, mode="r", zarr_format=3, use_consolidated=False)
-        for name, array in sorted(group.arrays()):
-            if name in store.variables:
-                continue
-            try:
-                array[...]
-            except Exception as error:  # every codec raises its own kinds
-                got = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-                what = f"expected readable values; got {got}. The store is damaged."
-                findings.append(Finding(name, what))
-    return findings
-
-
-def _own(chain: bytes, item: StoredVariable) -> bytes:
-    *before, own = split_payloads(chain) if item.coding.key_every > 1 else [chain]
-    if read_header(own).carry and not before:
-        raise FormatError(
-            "expected the field that another follows; the chunk begins with the other. The store "
-            "is damaged."
-        )
-    return own
-
-
-def _check(store: Store, item: StoredVariable) -> list[Finding]:
-    findings = []
-    entropy, masks = None, MaskTable(item.coding.grid.shape, item.coding.masks)
-    try:
-        entropy = load_model(item.coding.model, item.coding.weights).entropy
-    except HpcodecError as error:
-        findings.append(Finding(item.name, str(error)))
-    for step in range(item.steps):
-        try:
-            payload = _own(store.read(item, step), item)
-            header = read_header(payload)
-            announced = header.size + header.mask_size + sum(header.lengths)
-            if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
-                raise FormatError(
-                    f"expected a payload of {announced} bytes with bottleneck level "
-                    f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
-                )
-            own = payload[header.size : header.size + header.mask_size]
-            masks.get(header.mask, own)
-            if entropy is not None:
-                unpack(payload, entropy)
-        except HpcodecError as error:
-            findings.append(Finding(f"{item.name}, step {step}", str(error)))
-    return findings
+            yield Finding("carried", name, str(error))

@@ -235,11 +235,11 @@ def _raw(
     store: Store, dropped: set[str], level: int | None, *, sharp: bool, device: str
 ) -> xr.Dataset:
     """Undecoded dataset of a store, described as :func:`decompress` would have it in a file."""
-    from hpcodec.decompression import Pick, check_level, on_cells, skeleton_of
-    from hpcodec.stages.zarr_store import chunk_shape
+    from hpcodec.decompression import Pick, check_level, on_cells
+    from hpcodec.stored import chunk_shape
 
     chosen = [variable for name, variable in store.variables.items() if name not in dropped]
-    skeleton = skeleton_of(store)
+    skeleton = store.skeleton()
     skeleton = skeleton.drop_vars([name for name in skeleton.variables if name in dropped])
     if level is not None:
         everything = list(store.variables.values())

@@ -16,7 +16,6 @@ from hpcodec.stages.wire import (
     HEADER_MOST,
     MAGIC,
     pack,
-    predicted_base,
     prefix_size,
     read_header,
     unpack,
@@ -157,12 +156,6 @@ def test_the_header_says_what_it_must() -> None:
 def test_levels_below_the_base() -> None:
     with pytest.raises(LevelError, match="the base field has level 3; got 2"):
         unpack(PAYLOAD, MODEL, 2)
-
-
-@pytest.mark.parametrize("reach", [0, 1, 40, 2**31 - 1])
-def test_predicted_base_is_small_where_the_field_is_smooth(reach: int) -> None:
-    smooth = np.full(768, reach, np.int32)
-    assert np.count_nonzero(predicted_base(smooth)) <= 1
 
 
 def test_every_flipped_byte_is_noticed() -> None:

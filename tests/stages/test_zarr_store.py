@@ -143,7 +143,7 @@ def test_a_coarse_read_fetches_no_more(series_store: str, monkeypatch: pytest.Mo
     store = open_store(series_store)
     fetch = type(store)._fetch
 
-    def spy(self: Any, key: str, size: int | None) -> bytes:
+    def spy(self: Any, key: str, size: int) -> bytes:
         found = fetch(self, key, size)
         fetched.append(len(found))
         return found

@@ -57,6 +57,8 @@ class _Plans:
         self, model: EntropyModel, base: Integers, coarser: Sequence[Integers], step: float
     ) -> None:
         level = BASE_LEVEL + 1 + len(coarser)
+        if level not in model.known:
+            raise FormatError(f"expected a level that the model has; got {level}. It is damaged.")
         self._network = model.network
         self._surroundings = Surroundings(level, base, coarser, step, model.known[level])
         self.nside = 2 ** (level - 1)
@@ -147,7 +149,9 @@ def decode_level(
     """
     if not code:
         return np.zeros((COMPONENTS, cell_count(BASE_LEVEL + len(coarser))), np.int32)
-    plans, decoder = _Plans(model, base, coarser, step), _decoder(code)
+    decoder = _Decoder(code)
+    decoder.check(COMPONENTS * base.size * 4 ** len(coarser), model.tables)
+    plans = _Plans(model, base, coarser, step)
     faces = np.zeros((COMPONENTS, 12, plans.nside, plans.nside), np.int32)
     for component in range(COMPONENTS):
         for phase, where in enumerate(places(plans.nside)):
@@ -155,6 +159,7 @@ def decode_level(
             faces[component].reshape(-1)[where] = _decode(
                 decoder, plan, model.tables[table_row(component)]
             )
+    decoder.finish()
     return np.ascontiguousarray(on_nested(faces))
 
 
@@ -170,7 +175,10 @@ def decode_base(code: bytes, tables: Tables) -> Integers:
     """Inverse of :func:`encode_base`."""
     if not code or code[0] > LARGEST_SIZE:
         raise FormatError("expected the code of a base field; got none. The store is damaged.")
-    return _decode(_decoder(code[1:]), base_plan(code[0]), tables[0])
+    decoder = _Decoder(code[1:])
+    symbols = _decode(decoder, base_plan(code[0]), tables[0])
+    decoder.finish()
+    return symbols
 
 
 def _model(table: npt.NDArray[np.integer]) -> Any:  # noqa: ANN401  (constriction has no types)
@@ -178,10 +186,54 @@ def _model(table: npt.NDArray[np.integer]) -> Any:  # noqa: ANN401  (constrictio
     return Categorical(table.astype(np.float64) / TOTAL, perfect=False)
 
 
-def _decoder(code: bytes) -> Any:  # noqa: ANN401
-    if len(code) % 4:
-        raise FormatError(f"expected code of whole 4-byte words; got {len(code)} bytes.")
-    return RangeDecoder(np.frombuffer(code, "<u4").astype(np.uint32))
+class _Decoder:
+    """Range decoder of untrusted code: it counts the bits that symbols take at least.
+
+    The library's own reads zeros beyond the end, for as long as it is asked to.
+    """
+
+    def __init__(self, code: bytes) -> None:
+        if len(code) % 4:
+            raise FormatError(f"expected code of whole 4-byte words; got {len(code)} bytes.")
+        self._decoder = RangeDecoder(np.frombuffer(code, "<u4").astype(np.uint32))
+        self._left = 8.0 * len(code) + _SPARE
+
+    def spend(self, bits: float) -> None:
+        """Refuse to go on where the code has not so many bits left."""
+        self._left -= bits
+        if self._left < 0:
+            raise FormatError("expected code of all symbols; got an end before. It is damaged.")
+
+    def check(self, count: int, tables: Tables) -> None:
+        """Refuse, before any work is done, what cannot hold so many symbols of any table."""
+        left = self._left
+        self.spend(count * float(np.log2(TOTAL / tables.max())))
+        self._left = left
+
+    def symbols(self, table: npt.NDArray[np.integer], count: int) -> Integers:
+        """Next symbols of a table."""
+        self.spend(count * float(np.log2(TOTAL / table.max())))
+        return self._take(_model(table), count)
+
+    def numbers(self, bits: int, count: int) -> Integers:
+        """Next whole numbers of so many bits."""
+        self.spend(count * bits)
+        return self._take(Uniform(1 << bits), count)
+
+    def finish(self) -> None:
+        """Refuse code that goes on after its last symbol."""
+        if not self._decoder.maybe_exhausted():
+            raise FormatError("expected the end of the code; got more. It is damaged.")
+
+    def _take(self, model: Any, count: int) -> Integers:  # noqa: ANN401
+        try:
+            taken: Integers = self._decoder.decode(model, count)
+        except (AssertionError, ValueError) as error:
+            raise FormatError(f"expected code of this model's tables; got {error}.") from error
+        return taken
+
+
+_SPARE = 128  # bits: what the coder itself holds back
 
 
 def _encode(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None:  # noqa: ANN401
@@ -196,24 +248,22 @@ def _encode(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None: 
         _encode_number(coder, value - LARGEST)
 
 
-def _decode(decoder: Any, plan: Plan, tables: Tables) -> Integers:  # noqa: ANN401
+def _decode(decoder: _Decoder, plan: Plan, tables: Tables) -> Integers:
     plain = plan.plain
     high, low = np.zeros(plain.size, np.int64), np.zeros(plain.size, np.int64)
-    try:
-        for number, chosen in groups(plan):
-            high[chosen] = decoder.decode(_model(tables[number]), chosen.size) - LARGEST
-        for bits in np.unique(plain[plain > 0]).tolist():
-            chosen = np.flatnonzero(plain == bits)
-            low[chosen] = decoder.decode(Uniform(1 << bits), chosen.size)
-        for place in np.flatnonzero(np.abs(high) >= LARGEST):
-            high[place] += np.sign(high[place]) * _decode_number(decoder)
-    except (AssertionError, ValueError) as error:
-        raise FormatError(f"expected code of this model's tables; got {error}.") from error
+    for number, chosen in groups(plan):
+        high[chosen] = decoder.symbols(tables[number], chosen.size) - LARGEST
+    for bits in np.unique(plain[plain > 0]).tolist():
+        chosen = np.flatnonzero(plain == bits)
+        low[chosen] = decoder.numbers(bits, chosen.size)
+    for place in np.flatnonzero(np.abs(high) >= LARGEST):
+        high[place] += np.sign(high[place]) * _decode_number(decoder)
     symbols = (high << plain) + low
     return np.asarray(np.clip(symbols, -(2**31), 2**31 - 1), np.int32)
 
 
-_LENGTHS = Uniform(32)
+_LENGTH_BITS = 5
+_LENGTHS = Uniform(1 << _LENGTH_BITS)
 _WORD = 16
 
 
@@ -228,10 +278,10 @@ def _encode_number(coder: Any, value: int) -> None:  # noqa: ANN401
         coder.encode(np.array([part], np.int32), Uniform(1 << bits))
 
 
-def _decode_number(decoder: Any) -> int:  # noqa: ANN401
-    length = int(decoder.decode(_LENGTHS, 1)[0])
+def _decode_number(decoder: _Decoder) -> int:
+    length = int(decoder.numbers(_LENGTH_BITS, 1)[0])
     rest = 0
     for start in range(0, length, _WORD):
         bits = min(_WORD, length - start)
-        rest |= int(decoder.decode(Uniform(1 << bits), 1)[0]) << start
+        rest |= int(decoder.numbers(bits, 1)[0]) << start
     return (1 << length) + rest - 1

@@ -43,7 +43,7 @@ __all__ = [
 _ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
 
 
-def open_source(path: str, *, store: bool = False) -> xr.Dataset:
+def open_source(path: str) -> xr.Dataset:
     """Dataset at ``path``, lazy and raw (``decode_cf=False``).
 
     Parameters
@@ -51,8 +51,6 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
     path : str
         NetCDF-3, NetCDF-4 or zarr v2 or v3 (a folder or a ``.zip``), local or any fsspec URL.
         NetCDF behind a URL is copied to a temporary file first.
-    store : bool
-        Whether an hpcodec store may be opened, too.
 
     Raises
     ------
@@ -65,7 +63,7 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
         warnings.simplefilter("ignore")
         try:
             engine, target = _recognise(path)
-            unused = {} if store else look_behind(target, engine)
+            unused = look_behind(target, engine)
             dataset = xr.open_dataset(
                 target,
                 engine=engine,
@@ -82,7 +80,7 @@ def open_source(path: str, *, store: bool = False) -> xr.Dataset:
                 f"({type(error).__name__}: {_one_line(error)}). Check the path and the file."
             ) from error
     dataset.encoding["unused_dims"] = unused
-    if engine == "zarr" and "hpcodec" in dataset.attrs and not store:
+    if engine == "zarr" and "hpcodec" in dataset.attrs:
         dataset.close()
         raise FormatError(
             f"expected a NetCDF or zarr dataset; got '{path}', which is an hpcodec store. "

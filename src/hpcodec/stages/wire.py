@@ -27,22 +27,21 @@ from __future__ import annotations
 import struct
 import zlib
 
-import healpy
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.entropy.coding import decode_base, decode_level, encode_base, encode_level
+from hpcodec.base_field import decode_base_symbols, encode_base_symbols
+from hpcodec.entropy.coding import decode_level, encode_level
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, LevelError
 from hpcodec.fields import CompressedField
-from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
 from hpcodec.mask_table import OWN
 
 __all__ = [
     "HEADER_MOST",
     "MAGIC",
     "pack",
-    "predicted_base",
     "prefix_size",
     "read_header",
     "split_payloads",
@@ -65,15 +64,14 @@ Integers = npt.NDArray[np.int32]
 def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     """Bytes of a compressed field, as the module's layout has it, coded with a model."""
     base, residuals = compressed.base, compressed.residuals
-    # What a base field that follows another still has to tell is too uneven to be guessed at.
-    rest = base if compressed.carry else predicted_base(base)
-    codes = [encode_base(rest, model.tables), *compressed.codes]
+    follows = bool(compressed.carry)
+    codes = [encode_base_symbols(base, follows), *compressed.codes]
     for number, symbols in list(enumerate(residuals))[len(compressed.codes) :]:
         codes.append(encode_level(model, symbols, base, residuals[:number], compressed.step))
     segments = [_CRC.pack(zlib.crc32(code)) + code for code in codes]
     scaling = compressed.offset, compressed.scale, compressed.step
     carry = compressed.carry
-    flags = _CARRIES * bool(carry) + _MASKS * compressed.mask
+    flags = _CARRIES * follows + _MASKS * compressed.mask
     fixed = _FIXED.pack(MAGIC, compressed.bottleneck, flags, *scaling)
     lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
     power = compressed.power or (0,) * len(residuals)
@@ -82,15 +80,17 @@ def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     return b"".join([header, _CRC.pack(zlib.crc32(header)), compressed.mask_code, *segments])
 
 
-def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> CompressedField:
+def unpack(
+    payload: bytes, model: EntropyModel | None, level: int = FINEST_LEVEL
+) -> CompressedField:
     """Compressed field in ``payload``, its levels up to ``level`` only.
 
     Parameters
     ----------
     payload : bytes
         Made by :func:`pack`, or a prefix of that of at least ``prefix_size(payload, level)``.
-    model : EntropyModel
-        As when packing.
+    model : EntropyModel or None
+        As when packing; the base field, level 3, needs none.
     level : int
         Finest level wanted; what the payload has beyond it is not read.
 
@@ -105,13 +105,15 @@ def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> Co
         raise LevelError(f"the base field has level {BASE_LEVEL}; got {level}. Decode it, average.")
     header = read_header(payload)
     at, codes = header.size + header.mask_size, []
+    if (got := len(payload[header.size : at])) != header.mask_size:
+        raise _damaged(f"a mask of {got} bytes where {header.mask_size} were announced")
     for length in header.lengths[: level - BASE_LEVEL + 1]:
         codes.append(_checked(payload[at : at + length], length))
         at += length
-    rest = decode_base(codes[0], model.tables)
-    base = rest if header.carry else _restored(rest)
+    base = decode_base_symbols(codes[0], bool(header.carry))
     residuals: list[Integers] = []
     for code in codes[1:]:
+        assert model is not None, "only the base field needs none"
         residuals.append(decode_level(model, code, base, residuals, header.step))
     scaling = header.offset, header.scale, header.step
     count = len(residuals)
@@ -204,38 +206,3 @@ def _checked(segment: bytes, length: int) -> bytes:
     if zlib.crc32(code) != _CRC.unpack_from(segment)[0]:
         raise _damaged("a segment with another checksum")
     return code
-
-
-def _earlier() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Neighbours of each base cell that come before it, padded with the cell before it."""
-    cells = cell_count(BASE_LEVEL)
-    near = np.array(healpy.get_all_neighbours(2**BASE_LEVEL, np.arange(cells), nest=True)).T
-    known = (near >= 0) & (near < np.arange(cells)[:, None])
-    return near, known
-
-
-_NEAR, _KNOWN = _earlier()
-
-
-def _guess(base: Integers, cell: int) -> int:
-    """Rounded mean of the neighbours before ``cell``; integers, so the same everywhere."""
-    known = base[_NEAR[cell][_KNOWN[cell]]]
-    if known.size == 0:
-        return int(base[cell - 1]) if cell else 0
-    return int((2 * known.sum(dtype=np.int64) + known.size) // (2 * known.size))
-
-
-def predicted_base(base: Integers) -> Integers:
-    """Base field minus the guess from what is decoded before each cell, ``(768,)``."""
-    guesses = [_guess(base, cell) for cell in range(base.size)]
-    return np.asarray(base - np.array(guesses), np.int32)
-
-
-def _restored(rest: Integers) -> Integers:
-    """Inverse of :func:`predicted_base`."""
-    base = np.zeros_like(rest)
-    for cell in range(rest.size):
-        # Python's integers: damaged bytes may sum to more than 32 bits, which then wrap.
-        value = int(rest[cell]) + _guess(base, cell)
-        base[cell] = (value + 2**31) % 2**32 - 2**31
-    return base

@@ -11,25 +11,37 @@ grid; reading here goes past zarr's decoder, to read no more of a chunk than is 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
+import xarray as xr
 import zarr
-from xarray.backends.zarr import FillValueCoder
 from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from hpcodec.containment import damaged, folder_size, local_folder, open_contained, quiet
 from hpcodec.errors import FormatError, UsageError, nearest
-from hpcodec.fields import FORMAT_VERSION, Coding
 from hpcodec.layout import Layout
+from hpcodec.record import Record
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
+from hpcodec.stored import (
+    ATTRIBUTE,
+    BASE,
+    CODEC,
+    StoredVariable,
+    arrays,
+    chunk_counts,
+    chunk_key,
+    chunk_shape,
+    stored_variables,
+)
 from hpcodec.unfinished import partial_folder
 
 __all__ = [
@@ -43,63 +55,8 @@ __all__ = [
     "stored_variables",
 ]
 
-CODEC = "hpcodec.field_space"
-"""Name of the codec, in zarr and in numcodecs."""
-
-ATTRIBUTE = "hpcodec"
-"""Attribute of the root that makes a group a store, written when all else is."""
-
-
-def chunk_key(
-    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = ()
-) -> str:
-    """Key of the chunk with the field of flattened leading index ``step``, below its array.
-
-    ``order`` is that of :class:`StoredVariable`.
-    """
-    leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
-    leading[:1] = [i // key_every for i in leading[:1]]
-    places = [*leading, 0, 0]
-    return "/".join(["c", *(str(places[axis]) for axis in np.argsort(order or range(len(places))))])
-
-
-def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
-    """Shape of a chunk: one field, or ``key_every`` along the first axis."""
-    leading = len(shape) - 2
-    return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
-
-
-@dataclass(frozen=True, eq=False)
-class StoredVariable:
-    """A compressed variable of a store.
-
-    Parameters
-    ----------
-    name : str
-        Of the variable.
-    dims : tuple of str
-        Leading dimensions, then latitude and longitude.
-    shape : tuple of int
-        Their sizes.
-    attributes : dict
-        As in the source.
-    coding : Coding
-        Of its payloads.
-    order : tuple of int
-        Place of each of ``dims`` among those of the array.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    attributes: dict[str, Any]
-    coding: Coding
-    order: tuple[int, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        """Number of fields."""
-        return prod(self.shape[:-2])
+_SLACK = 2**12  # bytes that a payload may have beyond its field as float32
+_BLOCK = 2**24  # values of a carried variable that are read at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +67,8 @@ class Store:
     ----------
     path : str
         Where it is.
-    record : dict
-        The root's attribute: version, command line, figures for each variable.
+    record : Record
+        The root's attribute: version, command line, errors of each variable.
     variables : dict
         The compressed variables by name.
     layout : Layout
@@ -119,7 +76,7 @@ class Store:
     """
 
     path: str
-    record: dict[str, Any]
+    record: Record
     variables: dict[str, StoredVariable]
     layout: Layout
     _group: zarr.Group
@@ -161,10 +118,11 @@ class Store:
         """
         every = variable.coding.key_every
         key = f"{variable.name}/{chunk_key(variable.shape, step, every, variable.order)}"
+        most = every * (_SLACK + 4 * prod(variable.shape[-2:]))
         if every > 1:
             first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
             count, place = min(every, length - first // every * every), first % every
-            payloads = split_payloads(self._fetch(key, None))
+            payloads = split_payloads(self._fetch(key, most))
             if len(payloads) != count:
                 raise FormatError(
                     f"expected {count} fields in chunk '{key}'; got {len(payloads)}. The store is "
@@ -172,14 +130,42 @@ class Store:
                 )
             return b"".join(payloads[: place + 1])
         if level is None or level >= variable.coding.bottleneck:
-            return self._fetch(key, None)
+            return self._fetch(key, most)
         head = self._fetch(key, HEADER_MOST)
-        return self._fetch(key, prefix_size(head, level))
+        return self._fetch(key, min(prefix_size(head, level), most))
 
-    @property
+    def files(self) -> list[str]:
+        """Keys of all its files, sorted."""
+
+        async def listed() -> list[str]:
+            place = self._group.store_path
+            return [key async for key in place.store.list_prefix(place.path)]
+
+        with damaged(f"a list of the files in '{self.path}'"):
+            return sorted(sync(listed()))
+
+    def accounts_for(self, key: str) -> bool:
+        """Whether a file belongs to the store, as its name says."""
+        prefix = f"{self._group.path}/" if self._group.path else ""
+        name, _, rest = key.removeprefix(prefix).partition("/")
+        if not rest:
+            return name == "zarr.json"
+        if name not in self.variables:
+            return name in self.carried or (name == BASE and BASE in self._group)
+        if rest == "zarr.json":
+            return True
+        places = rest.split("/")
+        counts = chunk_counts(self.variables[name])
+        return (
+            places[0] == "c"
+            and len(places) == len(counts) + 1
+            and all(p.isdecimal() and int(p) < n for p, n in zip(places[1:], counts, strict=True))
+        )
+
+    @cached_property
     def carried(self) -> list[str]:
         """Names of the arrays that are not compressed."""
-        return sorted(set(self._group.array_keys()) - set(self.variables))
+        return [name for name, _ in arrays(self._group) if name not in self.variables]
 
     def check(self, name: str, *, sums: bool = False) -> None:
         """Refuse what is carried if a chunk is not there, which zarr would take for fill values.
@@ -191,18 +177,16 @@ class Store:
         FormatError
             If it is damaged.
         """
-        array: Any = self._group[name]
-        for place in np.ndindex(array.cdata_shape):
-            key = f"{name}/{array.metadata.encode_chunk_key(place)}"
-            if not sync((self._group.store_path / key).exists()):
-                raise self._gone(key)
-        try:
-            _ = array[...] if sums else None
-        except Exception as error:  # every codec raises its own kinds
-            raise FormatError(
-                f"expected readable values of '{name}' in '{self.path}'; got {_said(error)}. "
-                "The store is damaged: compress again."
-            ) from error
+        with quiet(), damaged(f"readable values of '{name}' in '{self.path}'"):
+            array: Any = self._group[name]
+            grid = zip(array.shape, array.metadata.chunk_grid.chunk_shape, strict=True)
+            for place in np.ndindex(*(-(-size // chunk) for size, chunk in grid)):
+                key = f"{name}/{array.metadata.encode_chunk_key(place)}"
+                if not sync((self._group.store_path / key).exists()):
+                    raise self._gone(key)
+            if sums:
+                for block in _blocks(array.shape):
+                    _ = array[block]
 
     def _gone(self, key: str) -> FormatError:
         return FormatError(
@@ -210,10 +194,42 @@ class Store:
             "compress again."
         )
 
-    def _fetch(self, key: str, size: int | None) -> bytes:
+    def skeleton(self) -> xr.Dataset:
+        """Raw dataset of all that the store carries besides its compressed variables, lazy.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged, or a chunk of it is not there.
+        """
+        for name in self.carried:
+            self.check(name)
+        with quiet(), damaged(f"readable variables in '{self.path}'"):
+            dataset = xr.open_dataset(
+                self._group.store,  # type: ignore[arg-type]  # xarray takes it
+                engine="zarr",
+                decode_cf=False,
+                cache=False,
+                chunks=None,
+                drop_variables=list(self.variables),
+                backend_kwargs={
+                    "consolidated": False,
+                    "zarr_format": 3,
+                    "group": self._group.path or None,
+                },
+            )
+            del dataset.attrs[ATTRIBUTE]
+            result = self.layout.apply(dataset)
+        used = {dim for variable in self.variables.values() for dim in variable.dims}
+        unused = result.encoding["unused_dims"]
+        result.encoding["unused_dims"] = {k: n for k, n in unused.items() if k not in used}
+        return result
+
+    def _fetch(self, key: str, size: int) -> bytes:
+        """The first ``size`` bytes of a chunk, or all that it has."""
         place = self._group.store_path / key
-        request = None if size is None else RangeByteRequest(0, size)
-        found = sync(place.get(default_buffer_prototype(), request))
+        with damaged(f"a readable chunk '{key}' in '{self.path}'"):
+            found = sync(place.get(default_buffer_prototype(), RangeByteRequest(0, size)))
         if found is None:
             raise self._gone(key)
         return bytes(found.to_bytes())
@@ -221,6 +237,8 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of all its files; 0 where the file system does not list them."""
+        if (folder := local_folder(self.path)) is not None:
+            return folder_size(folder)
         files, inner = fsspec.url_to_fs(self.path)
         try:
             return int(files.du(inner))
@@ -237,8 +255,10 @@ def open_store(path: str) -> Store:
         If there is none, or it is unfinished, damaged, or of another version.
     """
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        group = open_contained(path)
         record = group.attrs.asdict().get(ATTRIBUTE)
+    except FormatError:
+        raise
     except Exception as error:  # every file system behind fsspec raises its own kinds
         if (left := partial_folder(Path(path))).is_dir():
             raise FormatError(
@@ -248,100 +268,27 @@ def open_store(path: str) -> Store:
         raise FormatError(
             f"expected an hpcodec store; got '{path}' ({_said(error)}). Check the path."
         ) from error
-    if not isinstance(record, dict) or "format" not in record:
+    if record is None:
         raise FormatError(
             f"expected an hpcodec store; got '{path}', a zarr group that hpcodec did not write or "
             "did not finish. Make one with: hpcodec compress."
         )
-    version = str(record["format"])
-    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise FormatError(
-            f"'{path}' was written with format {version}; this hpcodec reads {FORMAT_VERSION}. "
-            "Install a release that reads it."
-        )
-    try:
-        layout = Layout.from_record(record.get("source", {}))
+    known = Record.from_dict(record)
+    layout = Layout.from_record(known.source)
+    with quiet(), damaged(f"readable metadata in '{path}'"):
         variables = stored_variables(group, layout)
-    except FormatError:
-        raise
-    except Exception as error:
-        raise FormatError(
-            f"expected readable metadata in '{path}'; got {_said(error)}. The store is damaged."
-        ) from error
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
-    return Store(path, record, variables, layout, group)
+    return Store(path, known, variables, layout, group)
 
 
-def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
-    """Compressed variables of a group, finished or not, by name.
-
-    Parameters
-    ----------
-    group : zarr.Group
-        Root of the store.
-    layout : Layout
-        Of the source.
-
-    Raises
-    ------
-    FormatError
-        If one is not of this format.
-    """
-    with warnings.catch_warnings():
-        # About types that zarr's specification has not settled, such as characters.
-        warnings.simplefilter("ignore")
-        arrays = dict(sorted(group.arrays()))  # a folder lists its files in any order
-        return {
-            name: _stored(name, array, layout) for name, array in arrays.items() if _coded(array)
-        }
+def _blocks(shape: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array that are read at a time, by its first axis."""
+    rows = shape[0] if shape else 1
+    block = max(1, _BLOCK * rows // max(1, prod(shape)))
+    for row in range(0, rows, block):
+        yield (slice(row, row + block),) if shape else ()
 
 
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-
-
-def _codec(array: zarr.Array[Any]) -> dict[str, Any]:
-    codecs: Any = array.metadata.to_dict()["codecs"]
-    return next((codec for codec in codecs if codec["name"] == CODEC), {})
-
-
-def _coded(array: zarr.Array[Any]) -> bool:
-    return bool(_codec(array))
-
-
-def _stored(name: str, array: zarr.Array[Any], layout: Layout) -> StoredVariable:
-    metadata: Any = array.metadata
-    coding = Coding.from_dict(_codec(array)["configuration"])
-    order = _order(array)
-    shape = tuple(array.shape[place] for place in order)
-    chunks = tuple(array.chunks[place] for place in order)
-    if len(shape) < 2 or shape[-2:] != coding.grid.shape:
-        raise FormatError(
-            f"expected '{name}' of shape (..., {coding.grid.shape}); got {shape}. "
-            "The store is damaged."
-        )
-    if chunks != (wanted := chunk_shape(shape, coding.key_every)):
-        raise FormatError(f"expected chunks {wanted} of '{name}'; got {chunks}.")
-    if array.dtype != coding.packing.native:
-        raise FormatError(
-            f"expected '{name}' of type {coding.packing.native}, as its coding says; got "
-            f"{array.dtype}. The store is damaged."
-        )
-    names = metadata.dimension_names or tuple(f"dim_{i}" for i in range(array.ndim))
-    dims = tuple(str(names[place]) for place in order)
-    attributes = array.attrs.asdict()
-    if "_FillValue" in attributes:
-        fill: Any = attributes["_FillValue"]
-        attributes["_FillValue"] = FillValueCoder.decode(fill, array.dtype.str)
-    return StoredVariable(name, dims, shape, layout.attributes(name, attributes), coding, order)
-
-
-def _order(array: zarr.Array[Any]) -> tuple[int, ...]:
-    """Places of leading dimensions, latitude and longitude, by zarr's codec ``transpose``."""
-    codecs: Any = array.metadata.to_dict()["codecs"]
-    told = next((c["configuration"]["order"] for c in codecs if c["name"] == "transpose"), None)
-    order = tuple(range(array.ndim) if told is None else map(int, told))
-    if sorted(order) != list(range(array.ndim)):
-        raise FormatError(f"expected an order of {array.ndim} dimensions; got {order}.")
-    return order

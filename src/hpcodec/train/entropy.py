@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hpcodec.base_field import predicted_base
 from hpcodec.entropy.activity import (
     COMPONENTS,
     FEATURES,
@@ -44,7 +45,6 @@ from hpcodec.entropy.tables import (
 )
 from hpcodec.fields import CompressedField
 from hpcodec.grid import BASE_LEVEL
-from hpcodec.stages.wire import predicted_base
 
 __all__ = ["count_symbols", "fit_entropy", "fit_network", "tables_from_counts"]
 

@@ -1,0 +1,104 @@
+"""What payloads say without a network: their symbols, units and masks, and the base field.
+
+payloads --chain_of, unpacked--> CompressedField, ... --decode_base--> cells of level 3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcodec.base_field import base_cells
+from hpcodec.entropy.tables import EntropyModel
+from hpcodec.errors import FormatError
+from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.grid import BASE_LEVEL
+from hpcodec.mask_table import MaskTable, without_missing
+from hpcodec.masks import Mask
+from hpcodec.stages.normalise import denormalise
+from hpcodec.stages.wire import read_header, split_payloads, unpack
+
+__all__ = ["chain_of", "decode_base", "in_units", "masks_of", "unpacked"]
+
+
+def chain_of(payload: bytes, coding: Coding) -> list[bytes]:
+    """Payloads of a field and of those of its chunk that it follows, its own last."""
+    return split_payloads(payload) if coding.key_every > 1 else [payload]
+
+
+def unpacked(
+    payload: bytes, coding: Coding, entropy: EntropyModel | None, level: int
+) -> CompressedField:
+    """Compressed field of a payload, its levels up to ``level``.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or of another bottleneck than the coding says.
+    """
+    if (got := read_header(payload).bottleneck) != coding.bottleneck:
+        raise FormatError(
+            f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
+            "is damaged."
+        )
+    return unpack(payload, entropy, max(level, BASE_LEVEL))
+
+
+def in_units(
+    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField]
+) -> npt.NDArray[np.float32]:
+    """Normalised cells ``(n, cells)`` of so many fields in the variable's unit.
+
+    Raises
+    ------
+    FormatError
+        If they are out of what float32 holds: no field was compressed to such symbols.
+    """
+    scalings = [Scaling(field.offset, field.scale) for field in fields]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = denormalise(cells, scalings)
+    if not np.isfinite(values).all():
+        raise FormatError("expected finite fields; got others. The store is damaged.")
+    return values
+
+
+def masks_of(fields: Sequence[CompressedField], coding: Coding) -> list[Mask]:
+    """Where each of so many fields has no values on the source grid.
+
+    Raises
+    ------
+    FormatError
+        If a mask is damaged, or not there.
+    """
+    table = MaskTable(coding.grid.shape, coding.masks)
+    return [table.get(field.mask, field.mask_code) for field in fields]
+
+
+def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.float32]:
+    """Base fields, ``(n, 768)`` float32, nested order, the variable's unit.
+
+    NaN in cells most of which has no value.
+
+    Parameters
+    ----------
+    payloads : sequence of bytes
+        As for :func:`hpcodec.pipeline.decode_cells`.
+    coding : Coding
+        As when encoding. Its model need not be installed.
+
+    Raises
+    ------
+    FormatError
+        If a payload is damaged.
+    """
+    cells, owns = [], []
+    for payload in payloads:
+        chain = [unpacked(one, coding, None, BASE_LEVEL) for one in chain_of(payload, coding)]
+        # Within a chunk, each field on its own begins anew.
+        first = max((at for at, field in enumerate(chain) if not field.carry), default=0)
+        cells.append(base_cells(chain[first:]))
+        owns.append(chain[-1])
+    found = in_units(np.stack(cells), owns)
+    return without_missing(found, masks_of(owns, coding), coding.grid, coding.level)

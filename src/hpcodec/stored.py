@@ -1,0 +1,208 @@
+"""Variables of a store as zarr has them: what is compressed, what is carried, where chunks are.
+
+zarr group, layout --stored_variables--> StoredVariable, ..., all in the group being checked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import zarr
+from xarray.backends.zarr import FillValueCoder
+from zarr.core.sync import sync
+
+from hpcodec.containment import check_carried, check_name
+from hpcodec.errors import FormatError
+from hpcodec.fields import Coding
+from hpcodec.layout import Layout
+
+__all__ = [
+    "ATTRIBUTE",
+    "BASE",
+    "CODEC",
+    "StoredVariable",
+    "arrays",
+    "chunk_counts",
+    "chunk_key",
+    "chunk_shape",
+    "stored_variables",
+]
+
+CODEC = "hpcodec.field_space"
+"""Name of the codec, in zarr and in numcodecs."""
+
+ATTRIBUTE = "hpcodec"
+"""Attribute of the root that makes a group a store, written when all else is."""
+
+BASE = "base"
+"""Group below the root with the base fields, for readers without hpcodec."""
+
+_MOST_FIELDS = 2**31
+
+
+def chunk_key(
+    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = ()
+) -> str:
+    """Key of the chunk with the field of flattened leading index ``step``, below its array.
+
+    ``order`` is that of :class:`StoredVariable`.
+    """
+    leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
+    leading[:1] = [i // key_every for i in leading[:1]]
+    places = [*leading, 0, 0]
+    return "/".join(["c", *(str(places[axis]) for axis in np.argsort(order or range(len(places))))])
+
+
+def chunk_counts(variable: StoredVariable) -> tuple[int, ...]:
+    """How many chunks there are along each axis of a variable's array."""
+    chunk = chunk_shape(variable.shape, variable.coding.key_every)
+    counts = [-(-size // part) for size, part in zip(variable.shape, chunk, strict=True)]
+    order = variable.order or range(len(counts))
+    return tuple(counts[axis] for axis in np.argsort(order))
+
+
+def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
+    """Shape of a chunk: one field, or ``key_every`` along the first axis."""
+    leading = len(shape) - 2
+    return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
+
+
+@dataclass(frozen=True, eq=False)
+class StoredVariable:
+    """A compressed variable of a store.
+
+    Parameters
+    ----------
+    name : str
+        Of the variable.
+    dims : tuple of str
+        Leading dimensions, then latitude and longitude.
+    shape : tuple of int
+        Their sizes.
+    attributes : dict
+        As in the source.
+    coding : Coding
+        Of its payloads.
+    order : tuple of int
+        Place of each of ``dims`` among those of the array.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    attributes: dict[str, Any]
+    coding: Coding
+    order: tuple[int, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Number of fields."""
+        return prod(self.shape[:-2])
+
+
+def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
+    """Compressed variables of a group, finished or not, by name.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Root of the store.
+    layout : Layout
+        Of the source.
+
+    Raises
+    ------
+    FormatError
+        If one is not of this format, or another is not what a store may carry.
+    """
+    variables, sizes = {}, dict[str, tuple[str, int]]()
+    for name, array in arrays(group):
+        check_name(name)
+        metadata: Any = array.metadata
+        for dim, size in zip(metadata.dimension_names or (), array.shape, strict=False):
+            first, known = sizes.setdefault(str(dim), (name, size))
+            if known != size:
+                raise FormatError(
+                    f"expected dimension '{dim}' of '{name}' to have {known} values, as in "
+                    f"'{first}'; got {size}. The store is damaged."
+                )
+        codecs = metadata.to_dict()["codecs"]
+        if any(codec["name"] == CODEC for codec in codecs):
+            variables[name] = _stored(name, array, codecs, layout)
+        else:
+            check_carried(name, array)
+    return variables
+
+
+def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
+    """Arrays of a group by name, one after the other.
+
+    Of arrays that it reads at once, zarr writes to the log whatever is wrong with the others.
+    """
+    place = group.store_path
+
+    async def listed() -> list[str]:
+        return [name async for name in place.store.list_dir(place.path)]
+
+    for name in sorted(sync(listed())):  # a folder lists its files in any order
+        member = group.get(name) if name != "zarr.json" else None
+        if isinstance(member, zarr.Array):
+            yield name, member
+
+
+def _stored(
+    name: str, array: zarr.Array[Any], codecs: Sequence[Any], layout: Layout
+) -> StoredVariable:
+    metadata: Any = array.metadata
+    coding = Coding.from_dict(codecs[-1].get("configuration"))
+    order = _order(name, array.ndim, codecs)
+    shape, chunks = (tuple(told[at] for at in order) for told in (array.shape, array.chunks))
+    if len(shape) < 2 or shape[-2:] != coding.grid.shape:
+        raise FormatError(
+            f"expected '{name}' of shape (..., {coding.grid.shape}); got {shape}. "
+            "The store is damaged."
+        )
+    if chunks != (wanted := chunk_shape(shape, coding.key_every)):
+        raise FormatError(f"expected chunks {wanted} of '{name}'; got {chunks}.")
+    leading = shape[:-2]
+    if not 0 < prod(leading) <= _MOST_FIELDS or coding.key_every > max((1, *leading[:1])):
+        raise FormatError(
+            f"expected '{name}' of 1 to {_MOST_FIELDS:,} fields, of which a chunk has no more than "
+            f"there are; got {leading}, {coding.key_every} in a chunk. The store is damaged."
+        )
+    keys = metadata.chunk_key_encoding.to_dict()
+    plain = keys == {"name": "default", "configuration": {"separator": "/"}}
+    if array.dtype != coding.packing.native or not plain:
+        raise FormatError(
+            f"expected '{name}' as {coding.packing.native}, as its coding says, with chunk keys "
+            f"such as c/0/0; got {array.dtype} or other keys. The store is damaged, or made by "
+            "another program."
+        )
+    names = tuple(map(str, metadata.dimension_names or ()))
+    if len(set(names)) != array.ndim:
+        raise FormatError(f"expected {array.ndim} names of dimensions of '{name}'; got {names}.")
+    attributes = array.attrs.asdict()
+    if "_FillValue" in attributes:
+        fill: Any = attributes["_FillValue"]
+        attributes["_FillValue"] = FillValueCoder.decode(fill, array.dtype.str)
+    dims = tuple(names[at] for at in order)
+    return StoredVariable(name, dims, shape, layout.attributes(name, attributes), coding, order)
+
+
+def _order(name: str, ndim: int, codecs: Sequence[Any]) -> tuple[int, ...]:
+    """Places of leading dimensions, latitude and longitude, by zarr's codec ``transpose``."""
+    names = [str(codec["name"]) for codec in codecs]
+    if names not in ([CODEC], ["transpose", CODEC]):
+        raise FormatError(
+            f"expected '{name}' with '{CODEC}' alone, or after 'transpose'; got "
+            f"{', '.join(names)[:60]}. The store is damaged, or made by another program."
+        )
+    told = codecs[0]["configuration"]["order"] if len(codecs) > 1 else range(ndim)
+    order = tuple(map(int, told))
+    if sorted(order) != list(range(ndim)):
+        raise FormatError(f"expected an order of the {ndim} dimensions of '{name}'; got {order}.")
+    return order

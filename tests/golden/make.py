@@ -1,0 +1,233 @@
+"""Write golden stores that are not there yet, and the list of all their digests::
+
+    python -m tests.golden.make
+
+What is there is left alone, for ever: a reader that no longer reads it has broken the format. Only
+before a version of the format is released may a case be removed by hand and written anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+import xarray as xr
+from safetensors.numpy import save_file
+
+from hpcodec.cards import CARD
+from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
+from hpcodec.compression import Options, compress
+from hpcodec.entropy.activity import known_features
+from hpcodec.entropy.arrays import to_arrays
+from hpcodec.entropy.tables import EntropyModel
+from hpcodec.fields import Coding, Scaling
+from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
+from hpcodec.pipeline import decode_cells, decode_fields
+from hpcodec.stages.wire import pack, split_payloads, unpack
+from hpcodec.stages.zarr_store import open_store
+from tests.synthetic import rich, series
+from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields
+
+FOLDER = Path(__file__).parent / "v1.0"
+MODELS, LIST = FOLDER / "models", "SHA256SUMS"
+MODEL, LEVEL = "tiny-l5", 5
+
+Values = npt.NDArray[np.float32]
+
+
+@contextmanager
+def golden_models() -> Iterator[None]:
+    """No model but the golden one is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hpcodec.models.search_path", lambda: [MODELS])
+        load_model.cache_clear()
+        yield
+    load_model.cache_clear()
+
+
+def gaussian() -> xr.Dataset:
+    """South to north, uneven latitudes, longitudes from the date line."""
+    data = series(2)
+    latitude = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(37)[0]))
+    longitude = np.arange(-180.0, 180, 5)
+    return data.assign_coords(
+        lat=("lat", latitude, data.lat.attrs), lon=("lon", longitude, data.lon.attrs)
+    )
+
+
+def holes() -> xr.Dataset:
+    """Some values are missing."""
+    data = series(2)
+    data["t2m"].values[0, 4:9, 5:20] = np.nan
+    return data
+
+
+def store(source: xr.Dataset, **options: Any) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        path = folder / "source.nc"
+        source.to_netcdf(path)
+        how = Options(**{"ratio": 4, "level": LEVEL, "model": MODEL, "device": "cpu", **options})
+        compress(str(path), str(folder / "store.zarr"), how)
+        path.unlink()
+
+    return write
+
+
+def array(version: int) -> Callable[[Path], None]:
+    """An array in a zarr pipeline; in zarr v3 of doubles, and with a chunk beyond its end."""
+
+    def write(folder: Path) -> None:
+        data = series(3)
+        codec: Any = {2: FieldSpace, 3: FieldSpaceCodec}[version]
+        made = codec.for_field(xr.decode_cf(data).t2m, 4, MODEL)
+        own: dict[str, Any] = {"compressors": made, "chunks": (1, 37, 72)}
+        if version == 3:
+            own = {"serializer": made, "compressors": None, "chunks": (2, 37, 72)}
+            data = data.assign(t2m=data.t2m.astype("f8"))
+        options: Any = {"zarr_format": version, "consolidated": False, "encoding": {"t2m": own}}
+        data.to_zarr(folder / "store.zarr", **options)
+
+    return write
+
+
+CASES: dict[str, Callable[[Path], None]] = {
+    "ratio": store(series(3)),
+    "rmse": store(series(1), rmse={"t2m": 0.5}),
+    "variables": store(rich(), bottleneck=4),
+    "filled": store(holes(), fill="nearest"),
+    "key-every": store(series(6), key_every=4),
+    "base-only": store(series(2), bottleneck=3),
+    "idw": store(series(2), remap="idw"),
+    "gaussian": store(gaussian()),
+    "one-field": store(series(1).isel(time=0, drop=True), rmse={"t2m": 0.5}),
+    "zarr-v2": array(2),
+    "zarr-v3": array(3),
+}
+"""Each feature of the format once."""
+
+ARRAYS = ("zarr-v2", "zarr-v3")
+"""Not stores, but arrays that any zarr reader opens with our codec."""
+
+
+def chunks(case: Path) -> Iterator[tuple[str, Coding, list[bytes]]]:
+    """Each compressed variable of a case with its coding and, for each field, its payloads."""
+    if case.name not in ARRAYS:
+        opened = open_store(str(case / "store.zarr"))
+        for item in opened.variables.values():
+            read = [opened.read(item, step) for step in range(item.steps)]
+            yield item.name, item.coding, read
+        return
+    coding = coding_of(xr.decode_cf(series(3)).t2m, 4, MODEL)
+    found = sorted(p for p in (case / "store.zarr" / "t2m").rglob("*") if p.name[0] not in "z.")
+    payloads = b"".join(path.read_bytes() for path in found if path.is_file())
+    yield "t2m", coding, split_payloads(payloads)
+
+
+def symbols(payloads: list[bytes], coding: Coding) -> str:
+    """Sha256 of all whole numbers of a variable, little endian, coarse to fine, field by field."""
+    entropy, total = load_model(MODEL).entropy, hashlib.sha256()
+    for payload in payloads:
+        own = split_payloads(payload)[-1] if coding.key_every > 1 else payload
+        field = unpack(own, entropy)
+        for part in (field.base, *field.residuals):
+            total.update(part.astype("<i4").tobytes())
+    return total.hexdigest()
+
+
+def decoded(payloads: list[bytes], coding: Coding, name: str) -> dict[str, Values]:
+    """Fields on the source grid, and cells of the base and of the model's finest level."""
+    return {
+        name: decode_fields(payloads, coding, "cpu"),
+        f"{name}.3": decode_cells(payloads, coding, 3, "cpu"),
+        f"{name}.{LEVEL}": decode_cells(payloads[:1], coding, LEVEL, "cpu"),
+        f"{name}.sharp": decode_fields(payloads[:1], coding, "cpu", sharp=True),
+    }
+
+
+def make_model(folder: Path) -> None:
+    """The tiny network with random weights, which are frozen by being in the repository."""
+    folder.mkdir(parents=True)
+    orography, land = static_fields(LEVEL)
+    entropy = fitted_entropy()
+    entropy = EntropyModel(entropy.tables, entropy.network, known_features(orography, land))
+    network = coder(LEVEL, entropy=entropy)
+    weights = {name: value.numpy() for name, value in network.network.state_dict().items()}
+    save_file({**weights, **to_arrays(entropy)}, folder / WEIGHTS)
+    save_file({"orography": orography, "land": land}, folder / STATICS)
+    points = []
+    for bottleneck in (3, 4, 5):
+        for step in (0.5, 1.0, 2.0, 4.0):
+            cells = smooth_cells(LEVEL)
+            fields, back = network.encode(
+                cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step], level=LEVEL
+            )
+            size = len(pack(fields[0], entropy))
+            rmse = float(np.sqrt(np.mean((back - cells) ** 2)))
+            points.append({"bottleneck": bottleneck, "step": step, "size": size, "rmse": rmse})
+    card = {
+        "name": MODEL,
+        "description": "Random weights, for tests of the format.",
+        "architecture": {**vars(architecture(LEVEL)), "variables": []},
+        "operating_points": points,
+        "weights": file_digest(folder / WEIGHTS),
+        "statics": file_digest(folder / STATICS),
+        "training": {"steps": 1, "note": "Not trained: every parameter is random."},
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+
+
+def make(case: str) -> None:
+    folder = FOLDER / case
+    folder.mkdir(parents=True)
+    CASES[case](folder)
+    expected: dict[str, Values] = {}
+    digests = {}
+    for name, coding, payloads in chunks(folder):
+        expected |= decoded(payloads, coding, name)
+        digests[name] = symbols(payloads, coding)
+    np.savez_compressed(folder / "decoded.npz", **expected)  # type: ignore[arg-type]
+    (folder / "symbols.json").write_text(json.dumps(digests, indent=1) + "\n", "utf-8")
+
+
+def listed() -> dict[str, str]:
+    """Sha256 of every file, as the list has them."""
+    lines = (FOLDER / LIST).read_text("utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+
+
+def present() -> dict[str, str]:
+    """Sha256 of every file that is there."""
+    files = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path.name != LIST)
+    return {path.relative_to(FOLDER).as_posix(): file_digest(path) for path in files}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    known = listed() if (FOLDER / LIST).exists() else {}
+    now = present()
+    if changed := [name for name, digest in known.items() if now.get(name, digest) != digest]:
+        sys.exit(
+            f"changed, not by this command: {', '.join(changed)}. Take them from the repository."
+        )
+    if not (MODELS / MODEL).exists():
+        make_model(MODELS / MODEL)
+    with golden_models():
+        for case in CASES:
+            if not (FOLDER / case).exists():
+                make(case)
+                print(f"written: {case}")  # noqa: T201
+    lines = [f"{digest}  {name}\n" for name, digest in present().items()]
+    (FOLDER / LIST).write_text("".join(lines), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
