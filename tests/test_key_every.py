@@ -426,7 +426,7 @@ def test_a_variable_without_time(tmp_path: Path) -> None:
     compress(source, target, Options(ratio=4, key_every=EVERY, model=MODEL, device="cpu"))
     with xr.open_zarr(target, consolidated=False) as read:
         assert read.ta.shape == SHAPE
-        assert errors(read.ta.values, slow()[0, 0]) < 0.5
+        assert errors(read.ta.values, slow()[0, 0]) < 0.7
     assert validate(target) == []
     decompress(target, str(tmp_path / "b.nc"), device="cpu")
 
@@ -454,7 +454,7 @@ def test_by_error_the_bytes_are_fewer(tmp_path: Path) -> None:
 def test_a_series_that_stands_still(tmp_path: Path) -> None:
     """Key fields are no worse than on their own, whatever those that follow them need."""
     values = np.repeat(slow()[:1, :1], 8, 0)
-    alone = make(tmp_path / "alone", values[:1], ratio=4)
+    alone = make(tmp_path / "alone", values[:4], ratio=4, key_every=1)
     chained = make(tmp_path / "chained", values, ratio=4, key_every=4)
     found = errors(chained.values(), values)[:, 0]
     assert found.max() < 1.05 * found[0]

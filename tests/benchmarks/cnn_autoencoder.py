@@ -23,7 +23,7 @@ from hpcodec.networks.sphere import to_faces, to_nested
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import denormalise, measure_scaling, normalise
-from hpcodec.train.fields import UNIT, read_index
+from hpcodec.train.fields import PreparedField, read_index
 
 LEVEL, BATCH, RATE, WIDTH = 8, 8, 1e-3, 48
 
@@ -67,19 +67,15 @@ def train(prepared: Path, minutes: float) -> Autoencoder:
     """Autoencoder trained on random faces of the training fields, with their symmetries."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    index = [item for item in read_index(prepared) if item.level == LEVEL]
-    mapped = [
-        np.load(prepared / item.array, mmap_mode="r")
-        for item in index
-        if item.file.startswith("train/")
-    ]
+    index = [item for item in read_index(prepared) if item.level >= LEVEL]
+    index = [item for item in index if item.file.startswith("train/")]
     network = Autoencoder()
     optimiser = torch.optim.Adam(network.parameters(), RATE)
     start, steps = time.monotonic(), 0
     while (done := (time.monotonic() - start) / 60 / minutes) < 1:
         optimiser.param_groups[0]["lr"] = RATE * (1.01 - done)
-        faces = [mapped[rng.integers(len(mapped))][rng.integers(12)] for _ in range(BATCH)]
-        field = torch.from_numpy(np.stack(faces).astype(np.float32) * UNIT)[:, None]
+        chosen = [index[rng.integers(len(index))] for _ in range(BATCH)]
+        field = torch.stack([face_of(prepared, item, int(rng.integers(12))) for item in chosen])
         field = torch.rot90(field, int(rng.integers(4)), (2, 3))
         with torch.autocast("cpu", torch.bfloat16):
             decoded = network(field)
@@ -90,6 +86,13 @@ def train(prepared: Path, minutes: float) -> Autoencoder:
         steps += 1
     print(f"{steps} steps of {BATCH} faces in {minutes:g} minutes")  # noqa: T201
     return network.eval()
+
+
+def face_of(prepared: Path, item: PreparedField, face: int) -> Tensor:
+    """A face of a prepared field, averaged to level 8: ``(1, side, side)``."""
+    stored = np.load(prepared / item.array, mmap_mode="r")[face]
+    field = torch.from_numpy(np.asarray(stored, np.float32) * item.unit)[None]
+    return nn.functional.avg_pool2d(field, 2 ** (item.level - LEVEL))
 
 
 @torch.no_grad()
