@@ -16,13 +16,15 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "terminal"),
-    ("even", "faces", "grid", "missing", "output_formats", "targets"),
-    ("fields", "conventions", "remap_operators", "output"),
+    ("arithmetic", "even", "faces", "grid", "integers", "missing", "output_formats", "targets"),
+    ("fields", "conventions", "correction", "remap_operators", "output"),
     ("entropy", "networks"),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "step_search"),
-    ("coding", "fitting", "maps"),
+    ("bound_search",),
+    ("chains", "coding", "fitting", "maps"),
     ("pipeline",),
+    ("bounds",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("bench",),
     ("cli",),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Scaling:
     scale: float
 
 
-_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1}
+_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1, "max_error": 0, "max_rel_error": 0}
 """Keys of a coding that may be left out, and what they are then."""
 
 
@@ -101,6 +102,10 @@ class Coding:
         unit; 0 for as little as ``size`` allows.
     key_every : int
         Fields of a chunk along the first axis, each but the first following the one before it.
+    max_error : float
+        Error that any point of a field may have on the source grid, in its unit; 0 for any.
+    max_rel_error : float
+        The same, relative to the range of the field; 0 for any.
 
     Examples
     --------
@@ -120,6 +125,28 @@ class Coding:
     remap: str = "least_squares"
     rmse: float = 0.0
     key_every: int = 1
+    max_error: float = 0.0
+    max_rel_error: float = 0.0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the error of points has a bound."""
+        return self.max_error > 0 or self.max_rel_error > 0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing but the bound says how large a payload is to be."""
+        return self.bounded and not self.rmse and self.size >= 4 * prod(self.grid.shape)
+
+    def bound(self, values: npt.NDArray[Any]) -> float:
+        """Error that any point of the field ``values`` may have, in its unit.
+
+        The smaller one where there are two bounds; 0 for a constant field with a relative one.
+        """
+        finite = values[np.isfinite(values)].astype(np.float64)
+        spread = float(np.ptp(finite)) if finite.size else 0.0
+        bounds = [self.max_error] if self.max_error else []
+        return min(bounds + ([self.max_rel_error * spread] if self.max_rel_error else []))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
@@ -157,8 +184,9 @@ class Coding:
         for key, value in values.items():
             if known[key] in ("int", "str") and type(value).__name__ != known[key]:
                 raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
-        if "rmse" in values:
-            values["rmse"] = _positive(values["rmse"])
+        for key in ("rmse", "max_error", "max_rel_error"):
+            if key in values:
+                values[key] = _positive(key, values[key])
         try:
             coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
         except TypeError as error:
@@ -173,10 +201,10 @@ class Coding:
         return coding
 
 
-def _positive(value: Any) -> float:  # noqa: ANN401
+def _positive(key: str, value: Any) -> float:  # noqa: ANN401
     number = float(value) if type(value) in (int, float) and abs(value) < 1e300 else 0.0
     if not number > 0:
-        raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
+        raise FormatError(f"expected a number above 0 as '{key}'; got {str(value)[:40]!r}.")
     return number
 
 

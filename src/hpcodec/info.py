@@ -53,6 +53,9 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
         "field_bytes": coding.size,
         "field_rmse": coding.rmse,
+        "max_error": coding.max_error,
+        "max_rel_error": coding.max_rel_error,
+        "first_correction_bytes": header.correction,
         "first_field_bytes": {
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },

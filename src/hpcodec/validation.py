@@ -1,12 +1,15 @@
-"""Whether a store is whole: ``hpcodec validate``. Imports no torch."""
+"""Whether a store is whole: ``hpcodec validate``. Imports no torch, unless it is to decode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hpcodec.bounds import exceeded
+from hpcodec.correction import read_correction
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.models import load_model
-from hpcodec.stages.wire import read_header, split_payloads, unpack
+from hpcodec.stages.dataset import open_source
+from hpcodec.stages.wire import correction_in, read_header, split_payloads, unpack
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["Finding", "validate"]
@@ -20,7 +23,7 @@ class Finding:
     what: str
 
 
-def validate(path: str) -> list[Finding]:
+def validate(path: str, original: str = "", device: str = "auto") -> list[Finding]:
     """Findings about a store; none if it is whole and its models are installed.
 
     Every payload is fetched, its checksums are checked, and its symbols decoded with the
@@ -30,6 +33,10 @@ def validate(path: str) -> list[Finding]:
     ----------
     path : str
         The store.
+    original : str
+        What was compressed, to hold the bounds on errors against; without, they are not checked.
+    device : str
+        Torch device, or ``auto``, to decode on.
     """
     try:
         store = open_store(path)
@@ -46,7 +53,23 @@ def validate(path: str) -> list[Finding]:
     ]
     for item in store.variables.values():
         findings += _check(store, item)
+    if original and not findings:
+        findings += _beyond(store, original, device)
     return findings
+
+
+def _beyond(store: Store, original: str, device: str) -> list[Finding]:
+    try:
+        source = open_source(original)
+        try:
+            return [
+                Finding(f"{excess.name}, step {excess.step}", str(excess))
+                for excess in exceeded(store, source, device)
+            ]
+        finally:
+            source.close()
+    except HpcodecError as error:
+        return [Finding(original, str(error))]
 
 
 def _own(chain: bytes, item: StoredVariable) -> bytes:
@@ -70,7 +93,7 @@ def _check(store: Store, item: StoredVariable) -> list[Finding]:
         try:
             payload = _own(store.read(item, step), item)
             header = read_header(payload)
-            announced = header.size + sum(header.lengths)
+            announced = header.whole
             if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
                 raise FormatError(
                     f"expected a payload of {announced} bytes with bottleneck level "
@@ -78,6 +101,7 @@ def _check(store: Store, item: StoredVariable) -> list[Finding]:
                 )
             if entropy is not None:
                 unpack(payload, entropy)
+            read_correction(correction_in(payload), item.coding.grid.shape)
         except HpcodecError as error:
             findings.append(Finding(f"{item.name}, step {step}", str(error)))
     return findings

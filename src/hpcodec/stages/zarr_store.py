@@ -130,7 +130,7 @@ class Store:
         return [self.variables[name] for name in (names or self.variables)]
 
     def read(self, variable: StoredVariable, step: int, level: int | None = None) -> bytes:
-        """Payload of one field, or the prefix that ``level`` needs.
+        """Payload of one field, or the prefix that ``level`` needs, without a correction.
 
         Where fields follow each other, those of the chunk up to this one.
 
@@ -160,7 +160,8 @@ class Store:
                     "damaged."
                 )
             return b"".join(payloads[: place + 1])
-        if level is None or level >= variable.coding.bottleneck:
+        coding = variable.coding
+        if level is None or (level >= coding.bottleneck and not coding.bounded):
             return self._fetch(key, None)
         head = self._fetch(key, HEADER_MOST)
         return self._fetch(key, prefix_size(head, level))
