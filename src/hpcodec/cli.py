@@ -90,7 +90,7 @@ def compress(
     if ratio == AUTO and not (max_error or max_rel_error):
         raise typer.BadParameter("expected --max-error with --ratio auto; got none. Give a bound.")
     options = Options(
-        ratio=read_ratio(ratio),
+        ratio=read_ratio(ratio) if ratio else None,
         rmse=read_rmse(rmse) if rmse else {},
         max_error=read_bounds(max_error) if max_error else {},
         max_rel_error=read_bounds(max_rel_error, relative=True) if max_rel_error else {},

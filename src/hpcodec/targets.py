@@ -87,14 +87,14 @@ def check_bound(bound: float) -> float:
 
 
 def read_ratio(text: str) -> float | None:
-    """Ratio in the text of an option; None for ``auto``, or nothing.
+    """Ratio in the text of an option; None for ``auto``.
 
     Raises
     ------
     UsageError
         If it is none, or out of range.
     """
-    if text in ("", AUTO):
+    if text == AUTO:
         return None
     try:
         ratio = float(text)

@@ -4,8 +4,8 @@
 
 Codes the first field of each file, decodes its cells in several ways, and prints the largest
 difference from decoding alone on one thread: in units of the field's scale, and of the spacing of
-float32 at its largest value. ``hpcodec.correction.reserve`` keeps at least ten times what all of them but
-bfloat16, which stores with a bound do not allow, show.
+float32 at its largest value. ``hpcodec.correction.reserve`` keeps at least ten times what all of
+them show but bfloat16, which stores with a bound do not allow.
 """
 
 from __future__ import annotations

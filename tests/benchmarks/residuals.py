@@ -5,9 +5,9 @@
 Codes the first field of each file at a few ratios, and what is left at bounds of 1, 0.3 and 0.1 %
 of the field's range: with codecs that bound an error (SPERR, SZ3, ZFP: the residual as it is), and
 with lossless ones of the residual in steps of twice the bound (pcodec, zstd, LZMA, JPEG2000,
-JPEG-LS, JPEG XL; hpcodec.integers). ``jpeg2000+`` is lossy JPEG2000 with its own residual coded losslessly.
-Prints bytes, beside those of the compressed field. Needs the packages of ``hpcodec[bench]``, and
-pcodec.
+JPEG-LS, JPEG XL; hpcodec.integers). ``jpeg2000+`` is lossy JPEG2000 with its own residual coded by
+hpcodec.integers. Prints bytes, beside those of the compressed field. Needs the packages of
+``hpcodec[bench]``, and pcodec.
 """
 
 from __future__ import annotations
