@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hpcodec import bounds, cli, pipeline
 from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
 from hpcodec.compression import Options, compress
-from hpcodec.correction import reserve
+from hpcodec.correction import corrected, reserve
 from hpcodec.decompression import decompress
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.info import describe
@@ -168,6 +168,17 @@ def test_float64_and_packed_sources(tmp_path: Path) -> None:
     assert worst(packed * 0.01 + 280.0, raw(tmp_path / "d.zarr").t2m.values) <= BOUND
 
 
+def test_what_fills_holes_does_not_widen_the_range(tmp_path: Path) -> None:
+    source = series(1)
+    source["t2m"][0, 10:14, 20:25] = np.nan
+    source.to_netcdf(tmp_path / "a.nc")
+    given = options(max_error={}, max_rel_error={"": 0.02}, fill="100")
+    compress(str(tmp_path / "a.nc"), str(tmp_path / "b.zarr"), given)
+    truth = source.t2m.values
+    error = np.abs(truth - raw(tmp_path / "b.zarr").t2m.values)
+    assert np.nanmax(error) <= 0.02 * (np.nanmax(truth) - np.nanmin(truth))
+
+
 @pytest.mark.parametrize("codec", ["v2", "v3"])
 def test_the_codec(codec: str) -> None:
     field = series(1).t2m
@@ -237,10 +248,9 @@ def test_the_bound_holds_at_the_edge_of_the_reserve(
     truth = series().t2m.values[0]
     kept = reserve(truth, read_header(payload).scale)
     signs = push or np.random.default_rng(0).choice([-1, 1], truth.shape)
-    real = pipeline.corrected
 
     def moved(decoded: Floats, code: bytes) -> Floats:
-        return real(np.asarray(decoded + signs * kept * (1 - 2**-3), np.float32), code)
+        return corrected(np.asarray(decoded + signs * kept * (1 - 2**-3), np.float32), code)
 
     before = decode_fields([payload], coding, "cpu")[0]
     monkeypatch.setattr(pipeline, "corrected", moved)
@@ -261,10 +271,8 @@ def test_the_reserve_is_small_and_far_more_than_is_needed(store: str, payload: b
 def test_a_bound_that_does_not_hold_is_no_store(
     single_source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = bounds.decode_fields
-
     def wrong(*arguments: Any, **more: Any) -> Floats:
-        fields = real(*arguments, **more)
+        fields = decode_fields(*arguments, **more)
         fields[..., 3, 3] += np.float32(2 * BOUND)
         return fields
 

@@ -251,14 +251,15 @@ def _compress_variable(
     chunks = [Chunk(coding.key_every) for _ in range(cycle)]
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
-        values = read_steps(dataset, spec, start, stop)
-        values = fill_missing(values, options.fill, spec.name)
+        raw = read_steps(dataset, spec, start, stop)
+        values = fill_missing(raw, options.fill, spec.name)
         for step, one in enumerate(values, start):
             with _named(spec.name):
                 last = chunks[step % cycle].last
                 like, any_like = (step % cycle, last is None), (-1, last is None)
                 hint = hints.get(like, hints.get(any_like, hints.get((-1, True), AS_EXPECTED)))
-                encoded = encode_fields(one[None], coding, options.device, hint, last)
+                own = coding.bounded_by(raw[step - start])
+                encoded = encode_fields(one[None], own, options.device, hint, last)
             hints[any_like] = hints[like] = encoded.hint
             (payload,), final = encoded.payloads, step // cycle == spec.steps // cycle - 1
             chunk = chunks[step % cycle].taken(payload, encoded.last, final)

@@ -148,6 +148,12 @@ class Coding:
         bounds = [self.max_error] if self.max_error else []
         return min(bounds + ([self.max_rel_error * spread] if self.max_rel_error else []))
 
+    def bounded_by(self, values: npt.NDArray[Any]) -> Coding:
+        """The coding with the bound of a field in its unit: what fills its holes has no say."""
+        if not self.max_rel_error or np.isfinite(values).all():
+            return self
+        return dataclasses.replace(self, max_error=self.bound(values), max_rel_error=0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}

@@ -104,7 +104,7 @@ def report_table(
         "bound",
         "corrections",
     )
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             r.name,
             f"{r.steps:,}",

@@ -162,7 +162,7 @@ def _print(case: Case, limit: Limit, points: Sequence[BoundPoint]) -> None:
     unit = case.spec.units or "1"
     title = f"{case.label}, every point within {limit} ({limit.of(case):.4g} {unit})"
     columns = ("codec", "bytes", "ratio", "max error", "violations", "RMSE, unweighted")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             point.codec,
             f"{point.size:,}",
