@@ -6,7 +6,8 @@ Codes the first field of each file at a few ratios, and what is left at bounds o
 of the field's range: with codecs that bound an error (SPERR, SZ3, ZFP: the residual as it is), and
 with lossless ones of the residual in steps of twice the bound (pcodec, zstd, LZMA, JPEG2000,
 JPEG-LS, JPEG XL; hpcodec.integers). ``jpeg2000+`` is lossy JPEG2000 with its own residual coded by
-hpcodec.integers. Prints bytes, beside those of the compressed field. Needs the packages of
+hpcodec.integers. Prints bytes, beside those of the compressed field, and
+at last what the reserve costs. Needs the packages of
 ``hpcodec[bench]``, and pcodec.
 """
 
@@ -25,8 +26,10 @@ from numcodecs.zstd import Zstd
 from hpcodec.bench.case import read_cases
 from hpcodec.bench.peers import from_jpeg2000, to_jpeg2000
 from hpcodec.coding import coding_for
+from hpcodec.correction import reserve
 from hpcodec.integers import encode_integers
 from hpcodec.pipeline import encode_fields
+from hpcodec.stages.wire import read_header
 
 # Without types, or with wrong ones.
 imagecodecs: Any = import_module("imagecodecs")
@@ -114,7 +117,12 @@ def main() -> None:
             encoded = encode_fields(case.filled[None], coding, "cpu")
             residual = np.asarray(case.filled - encoded.decoded[0], np.float32)
             for part in BOUNDS:
-                sizes = sizes_of(residual, part * float(np.ptp(case.filled)))
+                bound = part * float(np.ptp(case.filled))
+                sizes = sizes_of(residual, bound)
+                scale = read_header(encoded.payloads[0]).scale
+                for kept in (0.0, reserve(case.filled, scale)):
+                    steps = np.rint(residual / (2 * (bound - kept))).astype(np.int32)
+                    sizes["reserve" if kept else "no reserve"] = len(encode_integers(steps))
                 if not headed:
                     print("\t".join(["field", "bound", "field's bytes", *sizes]))  # noqa: T201
                     headed = True
