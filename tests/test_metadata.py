@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from hpcodec.cards import ModelCard
 from hpcodec.errors import FormatError
-from hpcodec.fields import Coding, Record, RecordedError
+from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.metadata import FORMAT_VERSION, OPTIONAL, Limits, check_version, read_object
+from hpcodec.records import Record, RecordedError
 from hpcodec.schema import schema
 from hpcodec.stored import ATTRIBUTE, CODEC
 from tests.golden.make import MODEL, MODELS

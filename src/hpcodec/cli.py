@@ -42,12 +42,19 @@ def compress(
     ratio: Annotated[
         str,
         typer.Option(
-            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out."
+            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out, "
+            "or auto with a bound on errors."
         ),
     ] = "",
     rmse: Annotated[
         str,
         typer.Option(help="Instead of a ratio, the error of each field: 0.3, or t2m=0.3,msl=20."),
+    ] = "",
+    max_error: Annotated[
+        str, typer.Option(help="Bound on the error of every point: 0.5, or t2m=0.5,msl=50.")
+    ] = "",
+    max_rel_error: Annotated[
+        str, typer.Option(help="The same, of the range of each field: 1%, or t2m=0.01.")
     ] = "",
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
@@ -75,13 +82,18 @@ def compress(
     """Compress the global fields of SOURCE into a store, and carry all else along."""
     from hpcodec.compression import Options
     from hpcodec.compression import compress as run
-    from hpcodec.targets import read_ratio, read_rmse
+    from hpcodec.report import report_table
+    from hpcodec.targets import AUTO, read_bounds, read_ratio, read_rmse
 
     if ratio and rmse:
         raise typer.BadParameter("expected --ratio or --rmse; got both. Leave one out.")
+    if ratio == AUTO and not (max_error or max_rel_error):
+        raise typer.BadParameter("expected --max-error with --ratio auto; got none. Give a bound.")
     options = Options(
-        ratio=read_ratio(ratio or "64"),
+        ratio=read_ratio(ratio) if ratio else None,
         rmse=read_rmse(rmse) if rmse else {},
+        max_error=read_bounds(max_error) if max_error else {},
+        max_rel_error=read_bounds(max_rel_error, relative=True) if max_rel_error else {},
         model=model,
         level=level,
         bottleneck=bottleneck,
@@ -105,31 +117,7 @@ def compress(
         return
     table(
         f"{target}: {size:,} bytes, ratio {total / size:.1f} in bytes (all files counted)",
-        (
-            "variable",
-            "steps",
-            "model",
-            "coded to",
-            "in numbers",
-            "ratio, payload",
-            "RMSE",
-            "max error",
-            "remap alone",
-        ),
-        [
-            (
-                r.name,
-                f"{r.steps:,}",
-                r.model,
-                f"level {r.bottleneck} of {r.level}",
-                f"{r.numbers:g}x",
-                f"{r.source_bytes / r.payload_bytes:.1f}",
-                f"{r.rmse:.4g} {r.units}",
-                f"{r.max_error:.4g} {r.units}",
-                f"{r.remap_rmse:.4g} {r.units}",
-            )
-            for r in reports
-        ],
+        *report_table(reports),
     )
 
 
@@ -178,6 +166,7 @@ def info(
 ) -> None:
     """Show what a store holds: sizes, models, levels, errors."""
     from hpcodec.info import describe
+    from hpcodec.report import bound_text
 
     about = describe(store)
     if as_json:
@@ -193,6 +182,7 @@ def info(
             "RMSE",
             "max error",
             "remap alone",
+            "bound",
             "bytes by level",
         ),
         [
@@ -205,7 +195,9 @@ def info(
                     f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
                     for key in ("rmse", "max_error", "remap_rmse")
                 ),
-                " ".join(str(size) for size in item["first_field_bytes"].values()),
+                bound_text(item["max_error"], item["max_rel_error"], item["units"]),
+                " ".join(str(size) for size in item["first_field_bytes"].values())
+                + f" + {item['first_correction_bytes']}" * (item["first_correction_bytes"] > 0),
             )
             for name, item in about["variables"].items()
         ],
@@ -216,7 +208,7 @@ def info(
 def validate(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
     original: Annotated[
-        str, typer.Argument(help="What was compressed: compare with it, too.")
+        str, typer.Argument(help="What was compressed: compare with it, bounds on errors included.")
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
     device: Device = "auto",
@@ -344,12 +336,34 @@ def bench(
     json: Annotated[str, typer.Option(help="Write every point there.")] = "",
     plot: Annotated[str, typer.Option(help="PNG of the rate-distortion curves.")] = "",
     targets: Annotated[bool, typer.Option("--targets", help="Print must and goal.")] = False,
+    bounds: Annotated[
+        str, typer.Option(help="Instead, compare codecs that bound errors: 1%,0.1% or 0.5.")
+    ] = "",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Measure our models and their peers on any files, side by side."""
+    from hpcodec.bench.bounds import run_bounds
     from hpcodec.bench.command import run_bench
 
+    def note(line: str) -> None:
+        typer.echo(f"hpcodec: {line}", err=True)
+
+    if bounds and (ratio or rmse or plot or targets):
+        raise typer.BadParameter("expected --bounds without --ratio, --rmse, --plot or --targets.")
+    if bounds:
+        with progress("bench", quiet) as told:
+            run_bounds(
+                files,
+                bounds,
+                codecs=codec or (),
+                variable=variable,
+                json=json,
+                device=device,
+                told=told,
+                note=note,
+            )
+        return
     with progress("bench", quiet) as told:
         run_bench(
             files,
@@ -362,7 +376,7 @@ def bench(
             targets=targets,
             device=device,
             told=told,
-            note=lambda line: typer.echo(f"hpcodec: {line}", err=True),
+            note=note,
         )
 
 

@@ -5,6 +5,8 @@ FieldSpec, options --coding_for--> Coding
 
 from __future__ import annotations
 
+from math import prod
+
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.fields import MOST_TOGETHER, Coding, FieldSpec
 from hpcodec.grid import BASE_LEVEL
@@ -23,8 +25,12 @@ def coding_for(
     bottleneck: int | None = None,
     remap: str = "least_squares",
     key_every: int = 1,
+    max_error: float = 0.0,
+    max_rel_error: float = 0.0,
 ) -> Coding:
     """Coding of a variable in ``size`` bytes a field, or with an RMSE of ``rmse``.
+
+    Or with a bound on the error of points and nothing else: then ``size`` is the field as float32.
 
     Parameters
     ----------
@@ -41,11 +47,14 @@ def coding_for(
         loses little, at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
-        or, by error, ``level``: no coarser one can do without any error.
+        or, by error or bound, ``level``: no coarser one can do without any error.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
     key_every : int
         Fields of a chunk, each but the first following the one before it.
+    max_error, max_rel_error : float
+        Error that any point may have, in the variable's unit, and relative to the range of each
+        field; 0 for any.
 
     Raises
     ------
@@ -67,7 +76,9 @@ def coding_for(
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
     if bottleneck is None:
-        bottleneck = chosen if rmse else loaded.card.best_bottleneck(size, chosen)[0]
+        by_bytes = size < 4 * prod(spec.grid.shape) or not (max_error or max_rel_error)
+        all_levels = bool(rmse) or not by_bytes
+        bottleneck = chosen if all_levels else loaded.card.best_bottleneck(size, chosen)[0]
     if not BASE_LEVEL <= bottleneck <= chosen:
         raise LevelError(
             f"expected a bottleneck level from {BASE_LEVEL} to {chosen}, the level of the "
@@ -84,4 +95,6 @@ def coding_for(
         remap=remap,
         rmse=rmse,
         key_every=key_every,
+        max_error=max_error,
+        max_rel_error=max_rel_error,
     )

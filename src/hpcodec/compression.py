@@ -14,6 +14,8 @@ from typing import Any
 
 import xarray as xr
 
+from hpcodec.bounds import verify
+from hpcodec.chains import Chunk
 from hpcodec.coding import coding_for
 from hpcodec.conventions import plain_attributes
 from hpcodec.errors import GridError, UsageError
@@ -22,7 +24,7 @@ from hpcodec.figures import ErrorSum
 from hpcodec.grid import cell_count
 from hpcodec.missing import fill_missing
 from hpcodec.output_store import StoreOutput, create_store
-from hpcodec.pipeline import Encoded, Followed, encode_fields
+from hpcodec.pipeline import encode_fields
 from hpcodec.report import VariableReport, record, record_size
 from hpcodec.stages.dataset import (
     OutputVariable,
@@ -31,13 +33,11 @@ from hpcodec.stages.dataset import (
     open_source,
     read_steps,
 )
+from hpcodec.stages.wire import read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
-from hpcodec.targets import check_ratio, check_rmse, rmse_for
+from hpcodec.targets import bounds_for, check_bound, check_ratio, check_rmse, rmse_for
 
-__all__ = ["RATIOS", "Options", "VariableReport", "compress"]
-
-RATIOS = (16, 64, 256, 1024)
-"""Those that published figures are for."""
+__all__ = ["Options", "VariableReport", "compress"]
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -49,11 +49,16 @@ class Options:
 
     Parameters
     ----------
-    ratio : float
-        Bytes of the fields as float32 over bytes of the whole store, at least; 4 to 4096.
+    ratio : float, optional
+        Bytes of the fields as float32 over bytes of the whole store, at least; 4 to 4096. By
+        default 64, or with bounds as large as they allow. Given with bounds, it says how finely
+        the fields are coded, and corrections come on top.
     rmse : mapping of str to float
         In place of a ratio: root of the mean square error of each field at most, weighted by cos
         latitude, by variable in its unit; that of ``hpcodec.targets.ALL`` for all others.
+    max_error, max_rel_error : mapping of str to float
+        Bound on the error of every point, by variable, as ``rmse``: in its unit, or relative to
+        the range of each field.
     model : str
         Name of a model; empty for the one that suits each variable.
     level : int, optional
@@ -72,8 +77,10 @@ class Options:
         Code so many consecutive fields of the first axis together, each from the one before.
     """
 
-    ratio: float = 64
+    ratio: float | None = None
     rmse: Mapping[str, float] = field(default_factory=dict)
+    max_error: Mapping[str, float] = field(default_factory=dict)
+    max_rel_error: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     level: int | None = None
     bottleneck: int | None = None
@@ -84,13 +91,21 @@ class Options:
     key_every: int = 1
 
     def __post_init__(self) -> None:
-        check_ratio(self.ratio)
+        if self.ratio is not None:
+            check_ratio(self.ratio)
+        for bound in (*self.max_error.values(), *self.max_rel_error.values()):
+            check_bound(bound)
         for rmse in self.rmse.values():
             check_rmse(rmse)
         if self.batch < 1:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
         if self.key_every < 1:
             raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether errors of points have bounds."""
+        return bool(self.max_error or self.max_rel_error)
 
 
 def compress(
@@ -142,6 +157,8 @@ def compress(
                 for spec, coding in zip(specs, codings, strict=True)
             ]
             output.finish(record(reports))
+            if options.bounded:
+                verify(str(output.path), dataset, options.device, options.batch)
             size = output.size
     finally:
         dataset.close()
@@ -162,31 +179,35 @@ def _create_arrays(
     output: StoreOutput, dataset: xr.Dataset, specs: Sequence[FieldSpec], options: Options
 ) -> list[Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
-    errors = rmse_for(options.rmse, [spec.name for spec in specs])
-    if options.rmse:
-        codings = [
-            coding_for(spec, _float_bytes(spec), rmse=errors[spec.name], **_wanted(spec, options))
-            for spec in specs
-        ]
+    names = [spec.name for spec in specs]
+    errors = rmse_for(options.rmse, names)
+    bounds = bounds_for(options.max_error, options.max_rel_error, names)
+
+    def coded(spec: FieldSpec, size: int) -> Coding:
+        name = spec.name
+        return coding_for(spec, size, rmse=errors[name], **bounds[name], **_wanted(spec, options))
+
+    if options.rmse or (options.bounded and options.ratio is None):
+        codings = [coded(spec, _float_bytes(spec)) for spec in specs]
         for spec, coding in zip(specs, codings, strict=True):
             output.add(_variable(dataset, spec), coding)
         return codings
     for spec in specs:  # first with any size, to learn what the metadata take
-        coding = coding_for(spec, _float_bytes(spec) // 2, **_wanted(spec, options))
-        output.add(_variable(dataset, spec), coding)
+        output.add(_variable(dataset, spec), coded(spec, _float_bytes(spec) // 2))
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    rest = int(fields / options.ratio) - output.size - record_size([spec.name for spec in specs])
+    ratio = options.ratio or 64
+    rest = int(fields / ratio) - output.size - record_size(names, bounded=options.bounded)
     codings = []
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
             raise UsageError(
-                f"expected room for fields; at ratio {options.ratio:g} coordinates and metadata "
-                f"alone take {output.size:,} of {int(fields / options.ratio):,} bytes. Choose a "
+                f"expected room for fields; at ratio {ratio:g} coordinates and metadata "
+                f"alone take {output.size:,} of {int(fields / ratio):,} bytes. Choose a "
                 "smaller ratio, or compress more steps into one store."
             )
-        codings.append(coding_for(spec, size, **_wanted(spec, options)))
+        codings.append(coded(spec, size))
         output.add(_variable(dataset, spec), codings[-1])
     return codings
 
@@ -224,25 +245,28 @@ def _compress_variable(
     errors, floors = ErrorSum(spec.grid.area_weights), ErrorSum(spec.grid.area_weights)
     # One by one, each from what was found at the same level or member a time before, or else from
     # the last: so that the bytes do not depend on the batch.
-    size, cycle = 0, prod(spec.leading_shape[1:])
+    size, corrections, cycle = 0, 0, prod(spec.leading_shape[1:])
     # Fields that follow another have hints of their own: they need other steps than key fields.
     hints: dict[tuple[int, bool], Hint] = {}
-    chunks = [_Chunk(coding.key_every) for _ in range(cycle)]
+    chunks = [Chunk(coding.key_every) for _ in range(cycle)]
     for start in range(0, spec.steps, options.batch):
         stop = min(start + options.batch, spec.steps)
-        values = read_steps(dataset, spec, start, stop)
-        values = fill_missing(values, options.fill, spec.name)
+        raw = read_steps(dataset, spec, start, stop)
+        values = fill_missing(raw, options.fill, spec.name)
         for step, one in enumerate(values, start):
             with _named(spec.name):
                 last = chunks[step % cycle].last
                 like, any_like = (step % cycle, last is None), (-1, last is None)
                 hint = hints.get(like, hints.get(any_like, hints.get((-1, True), AS_EXPECTED)))
-                encoded = encode_fields(one[None], coding, options.device, hint, last)
+                own = coding.bounded_by(raw[step - start])
+                encoded = encode_fields(one[None], own, options.device, hint, last)
             hints[any_like] = hints[like] = encoded.hint
-            chunk = chunks[step % cycle].taken(encoded, step // cycle == spec.steps // cycle - 1)
+            (payload,), final = encoded.payloads, step // cycle == spec.steps // cycle - 1
+            chunk = chunks[step % cycle].taken(payload, encoded.last, final)
             if chunk:
                 output.put(spec.name, step, chunk)
-            size += len(encoded.payloads[0])
+            size += len(payload)
+            corrections += read_header(payload).correction
             errors.add(encoded.decoded, one[None])
             floors.add(encoded.floor, one[None])
         told(spec.name, stop, spec.steps)
@@ -260,25 +284,10 @@ def _compress_variable(
         rmse=figures.rmse,
         max_error=figures.max_error,
         remap_rmse=floors.figures().rmse,
+        correction_bytes=corrections,
+        bound=coding.max_error,
+        relative_bound=coding.max_rel_error,
     )
-
-
-class _Chunk:
-    """Payloads of one chunk, until it is whole."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._payloads: list[bytes] = []
-        self.last: Followed | None = None
-
-    def taken(self, encoded: Encoded, final: bool) -> bytes:
-        """The chunk, if this field or the end of the axis makes it whole; else nothing."""
-        self._payloads += encoded.payloads
-        self.last = encoded.last
-        if len(self._payloads) < self._count and not final:
-            return b""
-        chunk, self._payloads, self.last = b"".join(self._payloads), [], None
-        return chunk
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from hpcodec.conventions import healpix_attributes, healpix_skeleton
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
+from hpcodec.records import Record
+from hpcodec.report import bound_attributes
 from hpcodec.stages.dataset import OutputVariable, create_output
 from hpcodec.stages.zarr_store import StoredVariable, open_store
 
@@ -86,7 +88,7 @@ def decompress(
         skeleton = skeleton.isel({dimension: times})
     if level is not None:
         skeleton = _on_cells(skeleton, chosen, level, zarr=target.rstrip("/").endswith(".zarr"))
-    picks = [_Pick(variable, level, dimension, times) for variable in chosen]
+    picks = [_Pick(variable, level, dimension, times, store.record) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
     with create_output(target, skeleton, [pick.output(kept) for pick in picks], overwrite) as out:
@@ -119,6 +121,7 @@ class _Pick:
     level: int | None
     dimension: str
     times: Sequence[int] | None
+    record: Record
 
     @property
     def _selection(self) -> list[Sequence[int]]:
@@ -144,7 +147,8 @@ class _Pick:
         variable, leading = self.variable, len(self.variable.dims) - 2
         on_cells = self.level is not None
         horizontal = (cell_count(self.level),) if self.level is not None else variable.shape[-2:]
-        attributes = variable.attributes
+        told = bound_attributes(self.record, variable.name, on_cells=on_cells)
+        attributes = {**variable.attributes, **told}
         return OutputVariable(
             name=variable.name,
             dims=(*variable.dims[:-2], *(("cell",) if on_cells else variable.dims[-2:])),

@@ -2,7 +2,6 @@
 
 FieldSpec        one variable of a dataset that is a global field in every step
 Coding           how fields are coded: model, grid, level, bytes or error
-Record           what the root of a store says of it
 CompressedField  one field as the integers that a store keeps
 """
 
@@ -24,10 +23,10 @@ from hpcodec.metadata import (
     Digest,
     Limits,
     Name,
-    NotNegative,
     Positive,
     Version,
     check_version,
+    plain_object,
     read_object,
 )
 
@@ -38,8 +37,6 @@ __all__ = [
     "Coding",
     "CompressedField",
     "FieldSpec",
-    "Record",
-    "RecordedError",
     "Scaling",
 ]
 
@@ -127,6 +124,10 @@ class Coding:
         unit; 0 for as little as ``size`` allows.
     key_every : int
         Fields of a chunk along the first axis, each but the first following the one before it.
+    max_error : float
+        Error that any point of a field may have on the source grid, in its unit; 0 for any.
+    max_rel_error : float
+        The same, relative to the range of the field; 0 for any.
     format : str
         Version of the format.
 
@@ -148,11 +149,39 @@ class Coding:
     remap: Method = "least_squares"
     rmse: Positive = field(default=0.0, metadata=OPTIONAL)
     key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
+    max_error: Positive = field(default=0.0, metadata=OPTIONAL)
+    max_rel_error: Positive = field(default=0.0, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the error of points has a bound."""
+        return self.max_error > 0 or self.max_rel_error > 0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing but the bound says how large a payload is to be."""
+        return self.bounded and not self.rmse and self.size >= 4 * prod(self.grid.shape)
+
+    def bound(self, values: npt.NDArray[Any]) -> float:
+        """Error that any point of the field ``values`` may have, in its unit.
+
+        The smaller one where there are two bounds; 0 for a constant field with a relative one.
+        """
+        finite = values[np.isfinite(values)].astype(np.float64)
+        spread = float(np.ptp(finite)) if finite.size else 0.0
+        bounds = [self.max_error] if self.max_error else []
+        return min(bounds + ([self.max_rel_error * spread] if self.max_rel_error else []))
+
+    def bounded_by(self, values: npt.NDArray[Any]) -> Coding:
+        """The coding with the bound of a field in its unit: what fills its holes has no say."""
+        if not self.max_rel_error or np.isfinite(values).all():
+            return self
+        return dataclasses.replace(self, max_error=self.bound(values), max_rel_error=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
-        return {"format": self.format, **_plain(self), "grid": self.grid.to_dict()}
+        return {"format": self.format, **plain_object(self), "grid": self.grid.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Any) -> Coding:  # noqa: ANN401  (anything may stand in a store)
@@ -163,7 +192,8 @@ class Coding:
         FormatError
             If the version is another, or a key is missing, unknown or of another type.
         """
-        _check_version(data, "a coding")
+        if isinstance(data, dict):
+            check_version(data.get("format"), "a coding")
         coding = read_object(cls, data, "a coding")
         if not coding.bottleneck <= coding.level:
             raise FormatError(
@@ -176,77 +206,6 @@ class Coding:
                 "fields together."
             )
         return coding
-
-
-@dataclass(frozen=True)
-class RecordedError:
-    """What a compressed variable lost, in its unit, on the source grid, weighted by cos latitude.
-
-    Parameters
-    ----------
-    rmse, max_error : float
-        Of the decoded fields, as they were when the store was written.
-    remap_rmse : float
-        What of it the remap alone costs.
-    """
-
-    rmse: NotNegative
-    max_error: NotNegative
-    remap_rmse: NotNegative
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the root of a store says of it.
-
-    Parameters
-    ----------
-    version : str
-        Of the package that wrote it.
-    command : str
-        Command line, or empty.
-    error : dict of str to RecordedError
-        Of each compressed variable.
-    format : str
-        Version of the format.
-    """
-
-    version: str
-    command: str
-    error: dict[str, RecordedError]
-    format: Version = FORMAT_VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form, with the version of the format."""
-        errors = {name: _plain(error) for name, error in self.error.items()}
-        return {"format": self.format, **_plain(self), "error": errors}
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Record:  # noqa: ANN401
-        """Inverse of :meth:`to_dict`.
-
-        Raises
-        ------
-        FormatError
-            If the version is another, or a key is missing, unknown or of another type.
-        """
-        _check_version(data, "a store's record")
-        return read_object(cls, data, "a store's record")
-
-
-def _plain(one: Any) -> dict[str, Any]:  # noqa: ANN401  (a dataclass)
-    """Fields of a dataclass, those that are off left out."""
-    items = {item.name: (item, getattr(one, item.name)) for item in dataclasses.fields(one)}
-    return {
-        name: value
-        for name, (item, value) in items.items()
-        if not (item.metadata.get("optional") and value == item.default)
-    }
-
-
-def _check_version(data: Any, what: str) -> None:  # noqa: ANN401
-    if isinstance(data, dict):
-        check_version(data.get("format"), what)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.bound_search import BoundSearch
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.models import Model
 from hpcodec.stages.normalise import denormalise, normalise
-from hpcodec.stages.wire import pack
+from hpcodec.stages.wire import pack, with_correction
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
 if TYPE_CHECKING:
@@ -38,10 +39,16 @@ class Errors:
         RMSE of the cells before they are coded, the field's unit.
     rmse : callable
         RMSE of decoded cells ``(1, cells)``, the field's unit.
+    bound : float
+        Error that points may have, the field's unit.
+    correction : callable, optional
+        Bytes that correct decoded cells ``(1, cells)`` of a scaling; for fields that have a bound.
     """
 
     floor: float
     rmse: Callable[[Floats], float]
+    bound: float = 0.0
+    correction: Callable[[Floats, Scaling], bytes] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +86,9 @@ def fit(
 ) -> Fitted:
     """Payload of a field, the nearest below ``coding.size`` or ``coding.rmse`` that is found.
 
+    Its correction, if it has a bound, comes on top. Where nothing else is asked for, the payload is
+    that which is smallest with its correction.
+
     Parameters
     ----------
     cells : ndarray of float32
@@ -105,10 +115,7 @@ def fit(
         finest = min(coding.grid.natural_level + 1, model.card.architecture["level"])
         raise _below_floor(coding, errors, finest)
     coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
-    if hint == AS_EXPECTED:
-        hint = Hint(model.card.shift(variable))
-    search = StepSearch(goal.limit, goal.expected, hint)
+    goal, search = _goal_and_search(coding, scaling, model, errors, hint)
     normal = normalise(cells[None], [scaling])
     payload, decoded, value = b"", normal, 0.0
     chosen: CompressedField | None = None
@@ -122,13 +129,17 @@ def fit(
             after=after,
         )
         code, values = pack(field, model.entropy), denormalise(fresh, [scaling])
+        if coding.free:
+            code = _with_correction(code, values, scaling, errors)
         value = goal.value(code, values)
         if search.tell(value):
             payload, decoded, chosen = code, values, field
-        if search.met and not normal.any():
+        if chosen is not None and not normal.any():
             break  # a constant field is exact at any step
-    if chosen is None or not search.met or len(payload) > coding.size:
+    if chosen is None or len(payload) > coding.size:
         raise _unmet(coding, errors, value, len(payload))
+    if not coding.free:
+        payload = _with_correction(payload, decoded, scaling, errors)
     return Fitted(payload, decoded[0], search.hint, chosen)
 
 
@@ -137,6 +148,24 @@ class _Goal:
     limit: float
     value: Callable[[bytes, Floats], float]
     expected: Callable[[float], float]
+
+
+def _with_correction(payload: bytes, decoded: Floats, scaling: Scaling, errors: Errors) -> bytes:
+    if errors.correction is None:
+        return payload
+    return with_correction(payload, errors.correction(decoded, scaling))
+
+
+def _goal_and_search(
+    coding: Coding, scaling: Scaling, model: Model, errors: Errors, hint: Hint
+) -> tuple[_Goal, StepSearch | BoundSearch]:
+    goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
+    if not coding.free:
+        if hint == AS_EXPECTED:
+            hint = Hint(model.card.shift(model.card.variable_index(coding.variable)))
+        return goal, StepSearch(goal.limit, goal.expected, hint)
+    expected = model.card.expected_octave("rmse", coding.bottleneck, coding.level)
+    return goal, BoundSearch(errors.bound / scaling.scale, expected, hint)
 
 
 def _size_goal(coding: Coding, model: Model) -> _Goal:
@@ -166,6 +195,11 @@ def _below_floor(coding: Coding, errors: Errors, finest: int) -> UsageError:
 
 
 def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageError:
+    if coding.free:
+        return UsageError(
+            f"expected a bound that takes no more than the field itself, {coding.size:,} bytes; "
+            f"{errors.bound:g} takes {length:,}. Ask for a larger maximum error."
+        )
     if not coding.rmse:
         return UsageError(
             f"expected a field that fits in {coding.size} bytes; its smallest payload has "

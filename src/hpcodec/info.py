@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from hpcodec.grid import cell_count
+from hpcodec.metadata import plain_object
 from hpcodec.models import is_installed
 from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
@@ -56,9 +56,12 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
         "field_bytes": coding.size,
         "field_rmse": coding.rmse,
+        "max_error": coding.max_error,
+        "max_rel_error": coding.max_rel_error,
+        "first_correction_bytes": header.correction,
         "first_field_bytes": {
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },
         "source_bytes": 4 * points * item.steps,
-        "error": asdict(error) if (error := store.record.error.get(item.name)) else {},
+        "error": plain_object(error) if (error := store.record.error.get(item.name)) else {},
     }

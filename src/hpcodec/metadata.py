@@ -29,6 +29,7 @@ __all__ = [
     "Positive",
     "Version",
     "check_version",
+    "plain_object",
     "read_object",
     "schema_of",
 ]
@@ -198,6 +199,16 @@ def _words(kind: type[Any]) -> str:
 
 def _refused(expected: str, key: str, value: Any) -> FormatError:  # noqa: ANN401
     return FormatError(f"expected {expected} as '{key[:60]}'; got {_short(value)}.")
+
+
+def plain_object(one: Any) -> dict[str, Any]:  # noqa: ANN401  (a dataclass)
+    """Fields of a dataclass, those that are off left out: for :func:`read_object`."""
+    items = {item.name: (item, getattr(one, item.name)) for item in dataclasses.fields(one)}
+    return {
+        name: value
+        for name, (item, value) in items.items()
+        if not (item.metadata.get("optional") and value == item.default)
+    }
 
 
 def schema_of(hint: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,11 @@ class StoreOutput(ZarrOutput):
             kept = data if "shape" in data and data["shape"] == [] else plain
             with reported(self._target):
                 path.write_text(json.dumps(kept, separators=(",", ":")), "utf-8")
+
+    @property
+    def path(self) -> Path:
+        """Where it is while it is written."""
+        return Path(self._path)
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """The stages in order, and back, for the fields of one chunk.
 
-    values -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> values
+    values -> to_healpix -> fit (normalise -> encode -> pack -> correct, a few times) -> payloads
+    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> correct -> values
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
@@ -9,27 +9,26 @@ Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.coarse import chain_of, decode_base, in_units, unpacked
-from hpcodec.errors import FormatError
-from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.arithmetic import plain_float32
+from hpcodec.chains import Followed, last_of, unchain
+from hpcodec.coarse import decode_base, in_units
+from hpcodec.correction import corrected, correction_for
+from hpcodec.errors import FormatError, UsageError
+from hpcodec.fields import Coding, Scaling
 from hpcodec.fitting import Errors, fit
 from hpcodec.grid import BASE_LEVEL
-from hpcodec.models import Model, load_model
+from hpcodec.models import Model, load_model, resolve_device
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import alike, measure_scaling
+from hpcodec.stages.wire import correction_in
 from hpcodec.step_search import AS_EXPECTED, Hint
-
-if TYPE_CHECKING:
-    from hpcodec.stages.trail import Trail
 
 __all__ = [
     "Encoded",
@@ -41,18 +40,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float32]
-
-
-# Torch uses all cores for one batch; two at a time would only take more memory.
-_NETWORK = threading.Lock()
-
-
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """A field that another may follow: its scaling, which both have, and its trail."""
-
-    scaling: Scaling
-    trail: Trail
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +76,9 @@ def encode_fields(
 ) -> Encoded:
     """Compress fields, each into at most ``coding.size`` bytes or down to ``coding.rmse``.
 
+    Where the coding has a bound, a correction comes on top. With nothing else asked for, the two
+    together are as small as a few trials make them.
+
     Parameters
     ----------
     values : ndarray of float32
@@ -120,10 +110,17 @@ def encode_fields(
         def rmse(decoded: Floats) -> float:
             return _rmse(remap.to_latlon(decoded), values[i : i + 1], weights)
 
-        return Errors(_rmse(floor[i : i + 1], values[i : i + 1], weights), rmse)
+        def correction(decoded: Floats, scaling: Scaling) -> bytes:
+            there = remap.to_latlon(decoded)[0]
+            return correction_for(values[i], there, bound, scaling.scale)
+
+        bound = coding.bound(values[i]) if coding.bounded else 0.0
+        floors = _rmse(floor[i : i + 1], values[i : i + 1], weights)
+        return Errors(floors, rmse, bound, correction if coding.bounded else None)
 
     encoded = _encode(cells, coding, device, hint, errors_of, last)
-    return dataclasses.replace(encoded, decoded=remap.to_latlon(encoded.decoded), floor=floor)
+    fields = _corrected(remap.to_latlon(encoded.decoded), encoded.payloads)
+    return dataclasses.replace(encoded, decoded=fields, floor=floor)
 
 
 def encode_cells(
@@ -139,7 +136,14 @@ def encode_cells(
         As for :func:`encode_fields`, but its error is over the cells.
     device, hint
         As for :func:`encode_fields`.
+
+    Raises
+    ------
+    UsageError
+        As for :func:`encode_fields`; or if the coding has a bound, which holds on a grid only.
     """
+    if coding.bounded:
+        raise UsageError("expected a coding without a bound for cells; got one. Leave it out.")
 
     def errors_of(i: int) -> Errors:
         return Errors(0.0, lambda decoded: _rmse(decoded, cells[i : i + 1], np.ones(1)))
@@ -156,14 +160,14 @@ def _encode(
     last: Followed | None = None,
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
-    model = load_model(coding.model, coding.weights)
+    model, coder_device = load_model(coding.model, coding.weights), resolve_device(device)
     payloads, decoded = [], np.empty_like(cells)
     for i, one in enumerate(cells):
         scaling = measure_scaling(one)
         if last and not alike(scaling, last.scaling):
             last = None
         scaling, after = (last.scaling, last.trail) if last else (scaling, None)
-        with _NETWORK:
+        with plain_float32(coder_device):
             fitted = fit(
                 one,
                 scaling,
@@ -227,7 +231,7 @@ def decode_cells(
     """
     if level == BASE_LEVEL:
         return decode_base(payloads, coding)
-    model = _model_of(coding)
+    model, coder_device = _model_of(coding), resolve_device(device)
     decode = partial(
         model.coder(device).decode,
         level=level,
@@ -235,8 +239,8 @@ def decode_cells(
         variable=model.card.variable_index(coding.variable),
         sharp=sharp,
     )
-    with _NETWORK:
-        fields, trails = _unpacked(payloads, coding, model, level, device)
+    with plain_float32(coder_device):
+        fields, trails = unchain(payloads, coding, model, level, device)
         if any(trails):
             pairs = zip(fields, trails, strict=True)
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
@@ -256,40 +260,29 @@ def _model_of(coding: Coding) -> Model:
     return model
 
 
-def _unpacked(
-    payloads: Sequence[bytes], coding: Coding, model: Model, level: int, device: str
-) -> tuple[list[CompressedField], list[Trail | None]]:
-    """Fields of payloads, with the trail of the field that each follows."""
-    fields: list[CompressedField] = []
-    trails: list[Trail | None] = []
-    known, trail = list[bytes](), None
-    for payload in payloads:
-        *before, own = chain_of(payload, coding)
-        if before[: len(known)] != known:
-            known, trail = [], None
-        for earlier in before[len(known) :]:
-            field = unpacked(earlier, coding, model.entropy, level)
-            trail = model.coder(device).trail(field, _after(field, trail))
-        known = before
-        fields.append(unpacked(own, coding, model.entropy, level))
-        trails.append(_after(fields[-1], trail))
-    return fields, trails
-
-
-def _after(field: CompressedField, trail: Trail | None) -> Trail | None:
-    if not field.carry:
-        return None
-    if trail is None:
-        raise FormatError(
-            "expected the field that another follows; the chunk begins with the other. The store "
-            "is damaged."
-        )
-    return trail
-
-
 def decode_fields(
     payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
 ) -> Floats:
-    """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
+    """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`.
+
+    With their corrections, where they have a bound. These are none of a field made sharp.
+
+    Raises
+    ------
+    UsageError
+        If a field that has a bound is to be made sharp.
+    """
+    if sharp and coding.bounded:
+        raise UsageError(
+            "expected no sharpening of fields whose error has a bound: it would break the bound. "
+            "Leave it out, or decompress to a HEALPix level."
+        )
     cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
-    return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
+    fields = remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
+    return _corrected(fields, [last_of(payload, coding) for payload in payloads])
+
+
+def _corrected(fields: Floats, payloads: Sequence[bytes]) -> Floats:
+    for i, payload in enumerate(payloads):
+        fields[i] = corrected(fields[i], correction_in(payload))
+    return fields

@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from hpcodec.cards import ModelCard
-from hpcodec.fields import Coding, Record
+from hpcodec.fields import Coding
 from hpcodec.metadata import schema_of
+from hpcodec.records import Record
 from hpcodec.stored import ATTRIBUTE, CODEC
 
 __all__ = ["schema"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from hpcodec.cards import ModelCard
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import HpcodecError
-from hpcodec.fields import Coding, Record
+from hpcodec.fields import Coding
 from hpcodec.metadata import read_object
 from hpcodec.models import load_model
+from hpcodec.records import Record
 from hpcodec.stages.wire import split_payloads
 from tests.golden.make import FOLDER, MODEL, golden_models
 from tests.hostile import read_payload, sealed

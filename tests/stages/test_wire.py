@@ -15,10 +15,13 @@ from hpcodec.fields import CompressedField
 from hpcodec.stages.wire import (
     HEADER_MOST,
     MAGIC,
+    correction_in,
     pack,
     prefix_size,
     read_header,
+    split_payloads,
     unpack,
+    with_correction,
 )
 from tests.tiny import assert_same, compressed_field, fitted_entropy, flat_entropy
 
@@ -245,3 +248,32 @@ def test_what_follows_an_unknown_mark_is_refused() -> None:
 def test_impossible_bottleneck(bottleneck: int) -> None:
     with pytest.raises(FormatError, match=f"bottleneck level {bottleneck}"):
         read_header(header([8] * 6, bottleneck=bottleneck))
+
+
+def test_a_correction_goes_last() -> None:
+    code = b"what is left"
+    payload = with_correction(PAYLOAD, code)
+    before, header = read_header(PAYLOAD), read_header(payload)
+    assert correction_in(payload) == code
+    assert correction_in(PAYLOAD) == b""
+    assert with_correction(PAYLOAD, b"") == PAYLOAD
+    assert len(payload) == header.whole == before.whole + 8 + len(code)
+    assert header.size <= HEADER_MOST
+    assert_same(unpack(payload, MODEL), FIELD)
+    assert split_payloads(payload + PAYLOAD + payload) == [payload, PAYLOAD, payload]
+    for level in range(3, FIELD.bottleneck + 1):
+        size = prefix_size(payload[:HEADER_MOST], level)
+        assert size == prefix_size(PAYLOAD, level) + 4 < len(payload)
+        unpack(payload[:size], MODEL, level)
+
+
+def test_every_flipped_byte_of_a_correction_is_noticed() -> None:
+    payload = with_correction(PAYLOAD, b"what is left")
+    size = read_header(payload).size
+    for at in [*range(4, size), *range(len(payload) - 16, len(payload))]:
+        bad = payload[:at] + bytes([payload[at] ^ 2]) + payload[at + 1 :]
+        with pytest.raises(FormatError):
+            correction_in(bad)
+    for short in (payload[:-1], payload[: -read_header(payload).correction], payload + b"x"):
+        with pytest.raises(FormatError):
+            correction_in(short)

@@ -6,16 +6,18 @@ Layout (format 1, little endian)::
 
     magic      4 bytes  b"HPC1"
     bottleneck uint8    finest coded level
-    carries    uint8    0, or 1 in a field that follows another in time
+    has        uint8    1 for a field that follows another in time, plus 2 for a correction
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
     power      uint8    for each of these levels but the first, in 16ths of an octave: what
                         decoding loses of it
-    carry      uint8    for each of these levels, in 64ths; only where ``carries`` is 1
+    carry      uint8    for each of these levels, in 64ths; only of a field that follows another
+    correction uint32   bytes of the last segment; only where there is a correction
     crc        uint32   of everything above
-    segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`)
+    segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`); at last
+                        that of the correction (:mod:`hpcodec.correction`)
 
 Any prefix that ends with a segment decodes to that segment's level.
 """
@@ -38,20 +40,24 @@ from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
 __all__ = [
     "HEADER_MOST",
     "MAGIC",
+    "correction_in",
     "pack",
     "prefix_size",
     "read_header",
     "split_payloads",
     "unpack",
+    "with_correction",
 ]
 
 MAGIC = b"HPC1"
 _FIXED = struct.Struct("<4sBBfff")
 _CRC = struct.Struct("<I")
+_LENGTH = struct.Struct("<I")
+_HAS, _CARRIES, _CORRECTED = 5, 1, 2
 _MOST = 64  # of a carry, and of a power
 _MOST_LEVELS = FINEST_LEVEL - BASE_LEVEL + 1
 
-HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + _CRC.size
+HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + 4 + _CRC.size
 """A payload's first bytes that hold its header, whatever its bottleneck."""
 
 Integers = npt.NDArray[np.int32]
@@ -113,6 +119,31 @@ def unpack(
     return CompressedField(base, tuple(residuals), *scaling, carry, power)
 
 
+def with_correction(payload: bytes, code: bytes) -> bytes:
+    """``payload`` of :func:`pack` with the code of a correction at its end, if there is any."""
+    if not code:
+        return payload
+    header = read_header(payload)
+    segment = _CRC.pack(zlib.crc32(code)) + code
+    body = bytearray(payload[: header.size - _CRC.size]) + _LENGTH.pack(len(segment))
+    body[_HAS] |= _CORRECTED
+    return bytes(body + _CRC.pack(zlib.crc32(body))) + payload[header.size :] + segment
+
+
+def correction_in(payload: bytes) -> bytes:
+    """Code of the correction in a whole payload; empty where there is none.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or the payload ends before it.
+    """
+    header = read_header(payload)
+    if not header.correction:
+        return b""
+    return _checked(payload[header.whole - header.correction :], header.correction)
+
+
 def prefix_size(head: bytes, level: int) -> int:
     """Bytes of a payload that decoding at ``level`` needs.
 
@@ -137,14 +168,17 @@ def split_payloads(chunk: bytes) -> list[bytes]:
     """
     payloads, at = list[bytes](), 0
     while at < len(chunk) or not payloads:
-        end = at + prefix_size(chunk[at : at + HEADER_MOST], FINEST_LEVEL)
+        end = at + read_header(chunk[at : at + HEADER_MOST]).whole
         payloads.append(chunk[at:end])
         at = end
     return payloads
 
 
 class _Header:
-    """Parsed header; every number in it is checked before anything is allocated from it."""
+    """Parsed header; every number in it is checked before anything is allocated from it.
+
+    ``size`` is that of the header, ``whole`` that of the payload; ``correction`` is 0 without one.
+    """
 
     def __init__(self, payload: bytes) -> None:
         if len(payload) < _FIXED.size or payload[:4] != MAGIC:
@@ -152,12 +186,13 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, carries, *scaling = _FIXED.unpack_from(payload)
-        if carries > 1 or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
+        _, bottleneck, has, *scaling = _FIXED.unpack_from(payload)
+        carries, correction = has & _CARRIES, bool(has & _CORRECTED)
+        if has > _CARRIES + _CORRECTED or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
         self.offset, self.scale, self.step = scaling
         levels = bottleneck - BASE_LEVEL + 1
-        self.size = _FIXED.size + (5 + carries) * levels - 1 + _CRC.size
+        self.size = _FIXED.size + (5 + carries) * levels - 1 + 4 * correction + _CRC.size
         if len(payload) < self.size:
             raise _damaged(f"{len(payload)} bytes, shorter than the header's {self.size}")
         body, (crc,) = payload[: self.size - 4], _CRC.unpack_from(payload, self.size - 4)
@@ -168,7 +203,11 @@ class _Header:
         self.bottleneck = bottleneck
         self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
         rest = body[_FIXED.size + 4 * levels :]
+        self.correction = 0
+        if correction:
+            rest, (self.correction,) = rest[:-4], _LENGTH.unpack(rest[-4:])
         self.power, self.carry = tuple(rest[: levels - 1]), tuple(rest[levels - 1 :])
+        self.whole = self.size + sum(self.lengths) + self.correction
         for name, values, unit in (("carry", self.carry, "64ths"), ("power", self.power, "")):
             if max(values, default=0) > _MOST:
                 raise _damaged(f"a {name} of {max(values)} {unit}".rstrip())
