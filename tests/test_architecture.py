@@ -31,6 +31,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 TOGETHER = ("bench", "entropy", "networks", "train")
 # Modules on one floor that use each other, or names that a stage takes from another.
 WITHIN = {
+    ("stages.nudge", "stages.trail"): {"Trail"},
+    ("stages.nudge", "stages.transform"): {"Coder"},
     ("stages.transform", "stages.power"): {"amplitude", "power_lost"},
     ("stages.transform", "stages.symbols"): {"FieldWriter"},
     ("stages.transform", "stages.trail"): {"CARRY_ALL", "Trail"},
@@ -38,7 +40,9 @@ WITHIN = {
 }
 # The only users of torch; the rest reaches it through them, when a field is coded.
 TORCH = (
+    "bench.cnn",
     "networks",
+    "stages.nudge",
     "stages.power",
     "stages.symbols",
     "stages.trail",

@@ -66,6 +66,13 @@ def compress(
         int,
         typer.Option(help="Code each field from the one before, a key field every so many times."),
     ] = 1,
+    effort: Annotated[
+        int, typer.Option(min=0, max=1, help="1: some 4 % fewer bytes in ten times the time.")
+    ] = 0,
+    exponent: Annotated[
+        float | None,
+        typer.Option(help="Code values to this power, 0.2 to 1; rain 0.85, else 1 if left out."),
+    ] = None,
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
@@ -90,6 +97,8 @@ def compress(
         batch=batch,
         fill=fill,
         key_every=key_every,
+        effort=effort,
+        exponent=exponent,
     )
     target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
     if target.rstrip("/") == source.rstrip("/"):

@@ -10,7 +10,15 @@ from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.models import choose_model, load_model
 
-__all__ = ["coding_for"]
+__all__ = ["LEAST_EXPONENT", "coding_for"]
+
+LEAST_EXPONENT = 0.2
+"""Below it, small values take all bytes."""
+
+# Measured on precipitation of the validation and training fields, docs/design/rate.md.
+_PRECIPITATION = 0.85
+_NAMES = ("tp", "tprate", "mtpr", "pr", "prate", "precip", "precipitation", "cp", "lsp")
+_KINDS = ("precipitation", "rainfall")
 
 
 def coding_for(
@@ -23,6 +31,8 @@ def coding_for(
     bottleneck: int | None = None,
     remap: str = "least_squares",
     key_every: int = 1,
+    effort: int = 0,
+    exponent: float | None = None,
 ) -> Coding:
     """Coding of a variable in ``size`` bytes a field, or with an RMSE of ``rmse``.
 
@@ -45,6 +55,11 @@ def coding_for(
         Method of :mod:`hpcodec.stages.healpix`.
     key_every : int
         Fields of a chunk, each but the first following the one before it.
+    effort : int
+        1 to refine symbols by a gradient through the decoder.
+    exponent : float, optional
+        Power that values are raised to before they are coded, 0.2 to 1; by default 0.85 for
+        precipitation and 1 for all else.
 
     Raises
     ------
@@ -53,10 +68,14 @@ def coding_for(
     LevelError
         If ``level`` or ``bottleneck`` is not one that the model takes.
     UsageError
-        If ``key_every`` is not 1 or more.
+        If ``key_every`` is not 1 or more, ``effort`` not 0 or 1, or ``exponent`` not 0.2 to 1.
     """
     if key_every < 1:
         raise UsageError(f"expected a key field every 1 or more; got {key_every}.")
+    if effort not in (0, 1):
+        raise UsageError(f"expected an effort of 0 or 1; got {effort}.")
+    if exponent is not None and not LEAST_EXPONENT <= exponent <= 1:
+        raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
     chosen = min(spec.grid.natural_level, finest) if level is None else level
@@ -83,4 +102,13 @@ def coding_for(
         remap=remap,
         rmse=rmse,
         key_every=key_every,
+        effort=effort,
+        exponent=_exponent_for(spec) if exponent is None else exponent,
     )
+
+
+def _exponent_for(spec: FieldSpec) -> float:
+    """Of the variable: rain is known by its CF standard name, or where it has none by its own."""
+    told = spec.standard_name
+    rain = any(kind in told for kind in _KINDS) if told else spec.name.lower() in _NAMES
+    return _PRECIPITATION if rain else 1.0

@@ -70,6 +70,10 @@ class Options:
         What missing values become: ``nearest``, a number, or empty to refuse them.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
+    effort : int
+        1 to refine the symbols of each field: fewer bytes for the same error, ten times the time.
+    exponent : float, optional
+        Power that values are raised to before they are coded; that of the variable by default.
     """
 
     ratio: float = 64
@@ -82,6 +86,8 @@ class Options:
     batch: int = 4
     fill: str = ""
     key_every: int = 1
+    effort: int = 0
+    exponent: float | None = None
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
@@ -91,6 +97,8 @@ class Options:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
         if self.key_every < 1:
             raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
+        if self.effort not in (0, 1):
+            raise UsageError(f"expected an effort of 0 or 1; got {self.effort}.")
 
 
 def compress(
@@ -192,7 +200,7 @@ def _create_arrays(
 
 
 def _wanted(spec: FieldSpec, options: Options) -> dict[str, Any]:
-    keys = ("model", "level", "bottleneck", "remap")
+    keys = ("model", "level", "bottleneck", "remap", "effort", "exponent")
     # A chunk that reaches far beyond the array would cost readers memory.
     every = min([options.key_every, *(spec.leading_shape[:1] or (1,))])
     return {"key_every": every, **{key: getattr(options, key) for key in keys}}

@@ -100,7 +100,7 @@ def decompress(
         for pick in picks:
             for start in range(0, len(pick.steps), batch):
                 payloads = [
-                    store.read(pick.variable, step, level)
+                    store.read(pick.variable, step, pick.needed)
                     for step in pick.steps[start : start + batch]
                 ]
                 read += sum(map(len, payloads))
@@ -136,6 +136,11 @@ class _Pick:
             self.times if self.times is not None and dim == self.dimension else np.arange(size)
             for dim, size in leading
         ]
+
+    @property
+    def needed(self) -> int | None:
+        """Finest level to read; None for all of a field, whose means are not means of powers."""
+        return self.level if self.variable.coding.exponent == 1 else None
 
     @property
     def steps(self) -> list[int]:

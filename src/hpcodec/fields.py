@@ -8,6 +8,7 @@ CompressedField  one field as the integers that a store keeps
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,24 @@ import numpy.typing as npt
 from hpcodec.errors import FormatError, nearest
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 
-__all__ = ["FORMAT_VERSION", "Coding", "CompressedField", "FieldSpec", "Scaling"]
+__all__ = [
+    "EVERYTHING",
+    "FORMAT_VERSION",
+    "Coding",
+    "CompressedField",
+    "FieldSpec",
+    "Limits",
+    "Scaling",
+]
 
 FORMAT_VERSION = "1.0"
 """Of stores and payloads; independent of the package's version."""
+
+Limits = tuple[float, float]
+"""Least and largest value of a field, in its unit: two float32."""
+
+EVERYTHING: Limits = (-math.inf, math.inf)
+"""Limits of a field of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ class Scaling:
     scale: float
 
 
-_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1}
+_OFF: dict[str, Any] = {"rmse": 0, "key_every": 1, "effort": 0, "exponent": 1}
 """Keys of a coding that may be left out, and what they are then."""
 
 
@@ -101,6 +116,10 @@ class Coding:
         unit; 0 for as little as ``size`` allows.
     key_every : int
         Fields of a chunk along the first axis, each but the first following the one before it.
+    effort : int
+        1 where symbols are refined by a gradient through the decoder; else 0.
+    exponent : float
+        Power that values are raised to before they are normalised, above 0.
 
     Examples
     --------
@@ -120,6 +139,8 @@ class Coding:
     remap: str = "least_squares"
     rmse: float = 0.0
     key_every: int = 1
+    effort: int = 0
+    exponent: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
@@ -157,14 +178,17 @@ class Coding:
         for key, value in values.items():
             if known[key] in ("int", "str") and type(value).__name__ != known[key]:
                 raise FormatError(f"expected {known[key]} as '{key}'; got {str(value)[:40]!r}.")
-        if "rmse" in values:
-            values["rmse"] = _positive(values["rmse"])
+        for key in ("rmse", "exponent"):
+            if key in values:
+                values[key] = _positive(values[key], key)
         try:
             coding = cls(**{**values, "grid": LatLonGrid.from_dict(values.get("grid"))})
         except TypeError as error:
             raise FormatError(f"expected a whole coding; got {error}.") from error
         if coding.key_every < 1:
             raise FormatError(f"expected 'key_every' of at least 1; got {coding.key_every}.")
+        if coding.effort not in (0, 1):
+            raise FormatError(f"expected 'effort' of 0 or 1; got {coding.effort}.")
         if not BASE_LEVEL <= coding.bottleneck <= coding.level <= FINEST_LEVEL or coding.size < 1:
             raise FormatError(
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {FINEST_LEVEL}; got "
@@ -173,10 +197,10 @@ class Coding:
         return coding
 
 
-def _positive(value: Any) -> float:  # noqa: ANN401
+def _positive(value: Any, key: str) -> float:  # noqa: ANN401
     number = float(value) if type(value) in (int, float) and abs(value) < 1e300 else 0.0
     if not number > 0:
-        raise FormatError(f"expected a number above 0 as 'rmse'; got {str(value)[:40]!r}.")
+        raise FormatError(f"expected a number above 0 as '{key}'; got {str(value)[:40]!r}.")
     return number
 
 
@@ -195,6 +219,8 @@ class CompressedField:
         A normalised value times scale plus offset is the value in the field's unit.
     step : float
         Quantisation step of the finest level's orthonormal residual, normalised units.
+    limits : tuple of float
+        Least and largest value of the field, in its unit; no decoded value lies beyond.
     carry : tuple of int
         For a field that follows another in time: how much of the other's base field and of its
         surprises at each level is carried over, in 64ths. Empty for a field on its own.
@@ -210,6 +236,7 @@ class CompressedField:
     offset: float
     scale: float
     step: float
+    limits: Limits = EVERYTHING
     carry: tuple[int, ...] = ()
     power: tuple[int, ...] = ()
     codes: tuple[bytes, ...] = ()

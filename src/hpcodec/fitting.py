@@ -7,41 +7,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import UsageError
-from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.fields import EVERYTHING, Coding, CompressedField, Limits, Scaling
 from hpcodec.models import Model
-from hpcodec.stages.normalise import denormalise, normalise
+from hpcodec.stages.normalise import denormalise, lowered, measure_scaling, normalise, within
 from hpcodec.stages.wire import pack
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
 if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
+    from hpcodec.stages.transform import Coder
 
-__all__ = ["Errors", "Fitted", "fit"]
+__all__ = ["PASSES", "Fitted", "Judge", "fit"]
+
+PASSES = 2
+"""Refinements of a field with effort: two more gain nothing, docs/design/rate.md."""
 
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Errors of one field where they are judged.
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Where the errors of one field count.
 
     Parameters
     ----------
-    floor : float
-        RMSE of the cells before they are coded, the field's unit.
-    rmse : callable
-        RMSE of decoded cells ``(1, cells)``, the field's unit.
+    truth : ndarray of float32
+        ``(1, ...)``, the field's unit.
+    show : callable
+        Field there of cells ``(1, cells)``.
+    weights : ndarray of float64
+        Area of each point, of mean one, broadcast over the truth.
+    exponent : float
+        Power of the values that coded cells are.
+    limits : tuple of float
+        Of the truth, where no decoded value goes beyond.
     """
 
-    floor: float
-    rmse: Callable[[Floats], float]
+    truth: Floats
+    show: Callable[[Floats], Floats]
+    weights: npt.NDArray[np.float64]
+    exponent: float = 1.0
+    limits: Limits = EVERYTHING
+
+    def shown(self, cells: Floats) -> Floats:
+        """What a reader gets of decoded cells ``(1, cells)``."""
+        return within(self.show(lowered(cells, self.exponent)), [self.limits])
+
+    def rmse(self, cells: Floats) -> float:
+        """Error of decoded cells ``(1, cells)``, the field's unit."""
+        error = self.shown(cells).astype(np.float64) - self.truth
+        return float(np.sqrt(np.mean(self.weights * error**2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +95,7 @@ def fit(
     model: Model,
     device: str,
     *,
-    errors: Errors,
+    judge: Judge,
     hint: Hint = AS_EXPECTED,
     after: Trail | None = None,
 ) -> Fitted:
@@ -82,14 +104,14 @@ def fit(
     Parameters
     ----------
     cells : ndarray of float32
-        ``(cells,)``, nested order, the field's unit, finite.
+        ``(cells,)``, nested order, the field's unit, raised to the coding's exponent, finite.
     scaling : Scaling
         Of the field.
     coding, model : Coding, Model
         How it is coded.
     device : str
         Torch device, or ``auto``.
-    errors : Errors
+    judge : Judge
         Of the field.
     hint : Hint
         As in the result for a field like this one.
@@ -101,32 +123,87 @@ def fit(
     UsageError
         If the field cannot be had in so few bytes, or with so small an error.
     """
-    if coding.rmse and coding.rmse <= errors.floor:
+    floor = judge.rmse(cells[None]) if coding.rmse else 0.0
+    if coding.rmse and coding.rmse <= floor:
         finest = min(coding.grid.natural_level, model.card.architecture["level"])
-        raise _below_floor(coding, errors, finest)
-    coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    goal = _error_goal(coding, scaling, model, errors) if coding.rmse else _size_goal(coding, model)
-    search = StepSearch(goal.limit, goal.expected, hint)
+        raise _below_floor(coding, floor, finest)
+    goal = (
+        _error_goal(coding, _unit(cells, scaling, coding), model, judge, floor)
+        if coding.rmse
+        else _size_goal(coding, model)
+    )
     normal = normalise(cells[None], [scaling])
-    payload, decoded, value = b"", normal, 0.0
+    task = _Task(normal, scaling, coding, model, model.coder(device), judge, floor, after)
+    first = best = last = _search(task, goal, hint, np.zeros_like(normal))
+    nudge = np.zeros_like(normal)
+    for number in range(PASSES * coding.effort if normal.any() else 0):
+        pull = task.pull(last.field)
+        nudge = np.float32(0.5) * (nudge + pull) if number else pull
+        try:
+            last = _search(task, goal, last.hint, nudge)
+        except UsageError:  # what is nudged may miss what the field as it is just meets
+            break
+        best = min(best, last, key=task.figure)
+    return replace(best, hint=first.hint)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One field to be coded, and how; see :func:`fit`."""
+
+    normal: Floats
+    scaling: Scaling
+    coding: Coding
+    model: Model
+    coder: Coder
+    judge: Judge
+    floor: float
+    after: Trail | None
+
+    @property
+    def _variable(self) -> int:
+        return self.model.card.variable_index(self.coding.variable)
+
+    def encode(self, step: float, nudge: Floats) -> tuple[CompressedField, Floats]:
+        """The field, nudged, at a step; and the cells that this decodes to, the field's unit."""
+        (field,), decoded = self.coder.encode(
+            self.normal + np.float32(step) * nudge,
+            scaling=[self.scaling],
+            bottleneck=self.coding.bottleneck,
+            steps=[step],
+            variable=self._variable,
+            after=self.after,
+        )
+        return replace(field, limits=self.judge.limits), denormalise(decoded, [self.scaling])
+
+    def pull(self, field: CompressedField) -> Floats:
+        """Nudge that a compressed field asks for."""
+        from hpcodec.stages.nudge import nudge
+
+        return nudge(self.coder, self.normal, field, variable=self._variable, after=self.after)
+
+    def figure(self, fitted: Fitted) -> float:
+        """Bytes times squared error over the cells: what a better encoding lowers."""
+        decoded = normalise(fitted.decoded[None], [self.scaling])
+        error = np.mean(np.square(decoded - self.normal), dtype=np.float64)
+        return float(len(fitted.payload) * error)
+
+
+def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> Fitted:
+    """The step for a goal, and what comes of it."""
+    search = StepSearch(goal.limit, goal.expected, hint)
+    payload, decoded, value = b"", task.normal, 0.0
     chosen: CompressedField | None = None
     while not search.done:
-        (field,), fresh = coder.encode(
-            normal,
-            scaling=[scaling],
-            bottleneck=coding.bottleneck,
-            steps=[search.step],
-            variable=variable,
-            after=after,
-        )
-        code, values = pack(field, model.entropy), denormalise(fresh, [scaling])
+        field, values = task.encode(search.step, nudge)
+        code = pack(field, task.model.entropy)
         value = goal.value(code, values)
         if search.tell(value):
             payload, decoded, chosen = code, values, field
-        if search.met and not normal.any():
+        if search.met and not task.normal.any():
             break  # a constant field is exact at any step
-    if chosen is None or not search.met or len(payload) > coding.size:
-        raise _unmet(coding, errors, value, len(payload))
+    if chosen is None or not search.met or len(payload) > task.coding.size:
+        raise _unmet(task.coding, task.floor, value, len(payload))
     return Fitted(payload, decoded[0], search.hint, chosen)
 
 
@@ -142,28 +219,34 @@ def _size_goal(coding: Coding, model: Model) -> _Goal:
     return _Goal(coding.size, lambda payload, _: len(payload), expected)
 
 
-def _error_goal(coding: Coding, scaling: Scaling, model: Model, errors: Errors) -> _Goal:
+def _unit(cells: Floats, scaling: Scaling, coding: Coding) -> float:
+    """Scale of the values themselves."""
+    if coding.exponent == 1:
+        return scaling.scale
+    return measure_scaling(lowered(cells, coding.exponent)).scale
+
+
+def _error_goal(coding: Coding, unit: float, model: Model, judge: Judge, floor: float) -> _Goal:
     """Error of coding alone, which a step governs: its square adds to that of the remap."""
     card = model.card.expected_octave("rmse", coding.bottleneck, coding.level)
-    floor = errors.floor**2
 
     def value(_: bytes, decoded: Floats) -> float:
-        return math.sqrt(max(errors.rmse(decoded) ** 2 - floor, 0.0))
+        return math.sqrt(max(judge.rmse(decoded) ** 2 - floor**2, 0.0))
 
-    limit = math.sqrt(coding.rmse**2 - floor)
-    return _Goal(limit, value, lambda error: card(error / scaling.scale))
+    limit = math.sqrt(coding.rmse**2 - floor**2)
+    return _Goal(limit, value, lambda error: card(error / unit))
 
 
-def _below_floor(coding: Coding, errors: Errors, finest: int) -> UsageError:
+def _below_floor(coding: Coding, floor: float, finest: int) -> UsageError:
     finer = f", or for a finer level, up to {finest}" if coding.level < finest else ""
     return UsageError(
-        f"expected an RMSE above {errors.floor:.4g}, which the remap to HEALPix level "
-        f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * errors.floor:.3g} or "
+        f"expected an RMSE above {floor:.4g}, which the remap to HEALPix level "
+        f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * floor:.3g} or "
         f"more{finer}."
     )
 
 
-def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageError:
+def _unmet(coding: Coding, floor: float, value: float, length: int) -> UsageError:
     if not coding.rmse:
         return UsageError(
             f"expected a field that fits in {coding.size} bytes; its smallest payload has "
@@ -174,7 +257,7 @@ def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageEr
             f"expected an RMSE that takes no more than the field itself, {coding.size:,} bytes; "
             f"{coding.rmse:g} takes {length:,}. Ask for a larger RMSE."
         )
-    least = math.hypot(value, errors.floor)
+    least = math.hypot(value, floor)
     finer = ", or for a finer bottleneck" if coding.bottleneck < coding.level else ""
     return UsageError(
         f"expected an RMSE of at least {least:.4g}, the least at bottleneck level "

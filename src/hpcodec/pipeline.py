@@ -1,16 +1,15 @@
 """The stages in order, and back, for the fields of one chunk.
 
     values -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> values
+    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> within -> values
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,12 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import FormatError
-from hpcodec.fields import Coding, CompressedField, Scaling
-from hpcodec.fitting import Errors, fit
-from hpcodec.grid import BASE_LEVEL
+from hpcodec.fields import Coding, CompressedField, Limits, Scaling
+from hpcodec.fitting import Judge, fit
+from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.models import Model, load_model
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, denormalise, measure_scaling
+from hpcodec.stages.normalise import (
+    alike,
+    denormalise,
+    lowered,
+    measure_limits,
+    measure_scaling,
+    raised,
+    within,
+)
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 from hpcodec.step_search import AS_EXPECTED, Hint
 
@@ -112,18 +119,11 @@ def encode_fields(
         If the fields cannot be had in so few bytes, or with so small an error.
     """
     remap = remap_for(coding.grid, coding.level, coding.remap)
-    weights = coding.grid.area_weights
-    cells = remap.to_healpix(values)
-    floor = remap.to_latlon(cells)
-
-    def errors_of(i: int) -> Errors:
-        def rmse(decoded: Floats) -> float:
-            return _rmse(remap.to_latlon(decoded), values[i : i + 1], weights)
-
-        return Errors(_rmse(floor[i : i + 1], values[i : i + 1], weights), rmse)
-
-    encoded = _encode(cells, coding, device, hint, errors_of, last)
-    return dataclasses.replace(encoded, decoded=remap.to_latlon(encoded.decoded), floor=floor)
+    cells = raised(remap.to_healpix(values), coding.exponent)
+    where = remap.to_latlon, coding.grid.area_weights, coding.exponent
+    limits = measure_limits(values)
+    judges = [Judge(values[i : i + 1], *where, limits[i]) for i in range(len(values))]
+    return _encode(cells, judges, coding, device, hint, last)
 
 
 def encode_cells(
@@ -140,25 +140,22 @@ def encode_cells(
     device, hint
         As for :func:`encode_fields`.
     """
-
-    def errors_of(i: int) -> Errors:
-        return Errors(0.0, lambda decoded: _rmse(decoded, cells[i : i + 1], np.ones(1)))
-
-    return _encode(cells, coding, device, hint, errors_of)
+    judges = [Judge(one[None], lambda c: c, np.ones(1), coding.exponent) for one in cells]
+    return _encode(raised(cells, coding.exponent), judges, coding, device, hint)
 
 
 def _encode(
     cells: Floats,
+    judges: Sequence[Judge],
     coding: Coding,
     device: str,
     hint: Hint,
-    errors_of: Callable[[int], Errors],
     last: Followed | None = None,
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
     model = load_model(coding.model, coding.weights)
-    payloads, decoded = [], np.empty_like(cells)
-    for i, one in enumerate(cells):
+    payloads, decoded, floor = [], [], []
+    for one, judge in zip(cells, judges, strict=True):
         scaling = measure_scaling(one)
         if last and not alike(scaling, last.scaling):
             last = None
@@ -170,20 +167,17 @@ def _encode(
                 coding,
                 model,
                 device,
-                errors=errors_of(i),
+                judge=judge,
                 hint=hint,
                 after=after,
             )
             if coding.key_every > 1:
                 last = Followed(scaling, model.coder(device).trail(fitted.field, after))
         payloads.append(fitted.payload)
-        decoded[i], hint = fitted.decoded, fitted.hint
-    return Encoded(payloads, decoded, cells, hint, last)
-
-
-def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> float:
-    error = decoded.astype(np.float64) - truth
-    return float(np.sqrt(np.mean(weights * error**2)))
+        decoded.append(judge.shown(fitted.decoded[None]))
+        floor.append(judge.shown(one[None]))
+        hint = fitted.hint
+    return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last)
 
 
 def decode_cells(
@@ -222,6 +216,21 @@ def decode_cells(
     LevelError
         If the model does not give ``level``.
     """
+    # Means of powers are not the powers of means: these need all levels.
+    whole = level if coding.exponent == 1 else max(level, coding.level)
+    cells, _ = _decode(payloads, coding, whole, device, sharp=sharp)
+    parts = cells.reshape(len(cells), cell_count(level), -1)
+    return np.asarray(parts.mean(-1, dtype=np.float64), np.float32) if whole > level else cells
+
+
+def _decode(
+    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
+) -> tuple[Floats, list[Limits]]:
+    """Cells, and the limits of their fields.
+
+    Limits are for the source grid: cells reach beyond them so that what lies between comes out
+    right, and so that coarser levels are the means of finer ones.
+    """
     model = load_model(coding.model, coding.weights)
     decode = partial(
         model.coder(device).decode,
@@ -237,7 +246,8 @@ def decode_cells(
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return denormalise(cells, [_scaling(field) for field in fields])
+    cells = denormalise(cells, [Scaling(field.offset, field.scale) for field in fields])
+    return lowered(cells, coding.exponent), [field.limits for field in fields]
 
 
 def _unpacked(
@@ -284,9 +294,6 @@ def decode_fields(
     payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
 ) -> Floats:
     """Fields on the source grid, ``(n, rows, columns)`` float32; see :func:`decode_cells`."""
-    cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
-    return remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
-
-
-def _scaling(field: CompressedField) -> Scaling:
-    return Scaling(field.offset, field.scale)
+    cells, limits = _decode(payloads, coding, coding.level, device, sharp=sharp)
+    remap = remap_for(coding.grid, coding.level, coding.remap)
+    return within(remap.to_latlon(cells), limits)

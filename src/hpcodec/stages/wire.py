@@ -10,6 +10,8 @@ Layout (format 1, little endian)::
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
+    limits     float32  least and
+               float32    largest value of the field, in its unit
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
     power      uint8    for each of these levels but the first, in 16ths of an octave: what
                         decoding loses of it
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 MAGIC = b"HPC1"
-_FIXED = struct.Struct("<4sBBfff")
+_FIXED = struct.Struct("<4sBBfffff")
 _CRC = struct.Struct("<I")
 _MOST = 64  # of a carry, and of a power
 _MOST_LEVELS = FINEST_LEVEL - BASE_LEVEL + 1
@@ -69,7 +71,8 @@ def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     segments = [_CRC.pack(zlib.crc32(code)) + code for code in codes]
     scaling = compressed.offset, compressed.scale, compressed.step
     carry = compressed.carry
-    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, int(bool(carry)), *scaling)
+    kind = MAGIC, compressed.bottleneck, int(bool(carry))
+    fixed = _FIXED.pack(*kind, *scaling, *compressed.limits)
     lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
     power = compressed.power or (0,) * len(residuals)
     header = fixed + lengths + bytes(power) + bytes(carry)
@@ -110,7 +113,7 @@ def unpack(payload: bytes, model: EntropyModel, level: int = FINEST_LEVEL) -> Co
     scaling = header.offset, header.scale, header.step
     count = len(residuals)
     carry, power = header.carry[: count + 1], header.power[:count]
-    return CompressedField(base, tuple(residuals), *scaling, carry, power)
+    return CompressedField(base, tuple(residuals), *scaling, header.limits, carry, power)
 
 
 def prefix_size(head: bytes, level: int) -> int:
@@ -152,7 +155,7 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, carries, *scaling = _FIXED.unpack_from(payload)
+        _, bottleneck, carries, *scaling, low, high = _FIXED.unpack_from(payload)
         if carries > 1 or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
         self.offset, self.scale, self.step = scaling
@@ -165,6 +168,9 @@ class _Header:
             raise _damaged("a header with another checksum")
         if not (np.isfinite(scaling).all() and self.scale > 0 and self.step > 0):
             raise _damaged("a scaling that is not finite")
+        if not low <= high:
+            raise _damaged(f"limits of {low:g} to {high:g}")
+        self.limits = low, high
         self.bottleneck = bottleneck
         self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
         rest = body[_FIXED.size + 4 * levels :]
