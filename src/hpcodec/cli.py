@@ -343,6 +343,9 @@ def bench(
     variable: Annotated[str, typer.Option("--variable", "-v", help="Only this variable.")] = "",
     json: Annotated[str, typer.Option(help="Write every point there.")] = "",
     plot: Annotated[str, typer.Option(help="PNG of the rate-distortion curves.")] = "",
+    cnn: Annotated[
+        str, typer.Option(help="Weights of the convolutional autoencoder, to be measured, too.")
+    ] = "",
     targets: Annotated[bool, typer.Option("--targets", help="Print must and goal.")] = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -360,6 +363,7 @@ def bench(
             json=json,
             plot=plot,
             targets=targets,
+            cnn=cnn,
             device=device,
             told=told,
             note=lambda line: typer.echo(f"hpcodec: {line}", err=True),

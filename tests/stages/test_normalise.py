@@ -10,9 +10,11 @@ from hpcodec.fields import Scaling
 from hpcodec.grid import cell_count
 from hpcodec.stages.normalise import (
     denormalise,
+    lowered,
     measure_limits,
     measure_scaling,
     normalise,
+    raised,
     within,
 )
 from tests.tiny import smooth_cells
@@ -118,3 +120,17 @@ def test_nothing_is_beyond_the_limits(fields: list[list[float]], seed: int) -> N
     for one, was, (low, high) in zip(shown, decoded, limits, strict=True):
         inside = (was >= low) & (was <= high)
         np.testing.assert_array_equal(one[inside], was[inside])
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
+    exponent=st.floats(0.2, 1),
+)
+def test_a_power_is_undone(values: list[float], exponent: float) -> None:
+    fields = np.array([values], "f4")
+    powers = raised(fields, exponent)
+    assert powers.dtype == np.float32
+    np.testing.assert_array_equal(np.sign(powers), np.sign(fields))
+    order = np.argsort(fields[0])
+    assert (np.diff(powers[0][order]) >= 0).all()
+    np.testing.assert_allclose(lowered(powers, exponent), fields, rtol=1e-5)
