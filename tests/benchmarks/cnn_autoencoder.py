@@ -54,7 +54,8 @@ def train(prepared: Path, weights: Path, minutes: float) -> None:
         optimiser.param_groups[0]["lr"] = RATE * (1.01 - seconds / 60 / minutes)
         loss = _step(network, optimiser, fields, np.random.default_rng(steps))
         steps += 1
-    save_file(network.state_dict(), weights, {"steps": str(steps), "minutes": f"{minutes:g}"})
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, weights, {"steps": str(steps), "minutes": f"{minutes:g}"})
     print(f"{steps} steps of {BATCH} faces, {len(fields)} fields, in {minutes:g} minutes")  # noqa: T201
 
 
