@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("base_field",),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "schema", "step_search"),
-    ("bound_search", "coarse"),
+    ("bound_search", "coarse", "judge"),
     ("chains", "coding", "fitting", "maps"),
     ("pipeline",),
     ("bounds",),
@@ -37,6 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 TOGETHER = ("bench", "entropy", "networks", "train")
 # Modules on one floor that use each other, or names that a stage takes from another.
 WITHIN = {
+    ("stages.nudge", "stages.trail"): {"Trail"},
+    ("stages.nudge", "stages.transform"): {"Coder"},
     ("stages.transform", "stages.power"): {"amplitude", "power_lost"},
     ("stages.transform", "stages.symbols"): {"FieldWriter"},
     ("stages.transform", "stages.trail"): {"CARRY_ALL", "Trail"},
@@ -44,7 +46,9 @@ WITHIN = {
 }
 # The only users of torch; the rest reaches it through them, when a field is coded.
 TORCH = (
+    "bench.cnn",
     "networks",
+    "stages.nudge",
     "stages.power",
     "stages.symbols",
     "stages.trail",

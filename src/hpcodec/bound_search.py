@@ -55,6 +55,11 @@ class BoundSearch:
         return float(np.float32(2.0**self._octave))
 
     @property
+    def met(self) -> bool:
+        """Whether any step was tried: each keeps the bound."""
+        return bool(self._costs)
+
+    @property
     def hint(self) -> Hint:
         """What this field says of fields like it."""
         return Hint(self._best - self._start)

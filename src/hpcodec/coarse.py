@@ -15,7 +15,7 @@ from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL
-from hpcodec.stages.normalise import denormalise
+from hpcodec.stages.normalise import denormalise, lowered
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 
 __all__ = ["chain_of", "decode_base", "in_units", "unpacked"]
@@ -45,9 +45,11 @@ def unpacked(
 
 
 def in_units(
-    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField]
+    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField], exponent: float
 ) -> npt.NDArray[np.float32]:
     """Normalised cells ``(n, cells)`` of so many fields in the variable's unit.
+
+    ``exponent`` is that of their coding.
 
     Raises
     ------
@@ -55,8 +57,8 @@ def in_units(
         If they are out of what float32 holds: no field was compressed to such symbols.
     """
     scalings = [Scaling(field.offset, field.scale) for field in fields]
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = denormalise(cells, scalings)
+    with np.errstate(all="ignore"):
+        values = lowered(denormalise(cells, scalings), exponent)
     if not np.isfinite(values).all():
         raise FormatError("expected finite fields; got others. The store is damaged.")
     return values
@@ -84,4 +86,4 @@ def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.flo
         first = max((at for at, field in enumerate(chain) if not field.carry), default=0)
         cells.append(base_cells(chain[first:]))
         owns.append(chain[-1])
-    return in_units(np.stack(cells), owns)
+    return in_units(np.stack(cells), owns, coding.exponent)

@@ -46,6 +46,8 @@ def coding_of(
     key_every: int = 1,
     max_error: float | None = None,
     max_rel_error: float | None = None,
+    effort: int = 0,
+    exponent: float | None = None,
 ) -> Coding:
     """Coding of a variable from its coordinates and attributes.
 
@@ -66,6 +68,11 @@ def coding_of(
     max_error, max_rel_error : float, optional
         Error that any point may have, in the unit of the variable, or relative to the range of
         each field.
+    effort : int
+        1 to refine the symbols of each field: fewer bytes, ten times the time.
+    exponent : float, optional
+        Power that values are raised to before they are coded, 0.2 to 1; by default 0.85 for
+        precipitation, else 1.
 
     Raises
     ------
@@ -104,7 +111,8 @@ def coding_of(
         raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
     (spec,) = find_fields(variable.to_dataset(), [name])
     size = int(4 * prod(spec.grid.shape) // share)
-    return coding_for(spec, size, rmse=wanted, model=model, key_every=key_every, **bounds)
+    how = {"rmse": wanted, "key_every": key_every, "effort": effort, "exponent": exponent}
+    return coding_for(spec, size, model=model, **bounds | how)
 
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
@@ -160,15 +168,10 @@ class FieldSpaceCodec(ArrayBytesCodec):
         field: xr.DataArray,
         ratio: float | None = None,
         model: str = "",
-        *,
-        rmse: float | None = None,
-        key_every: int = 1,
-        max_error: float | None = None,
-        max_rel_error: float | None = None,
+        **options: Any,  # noqa: ANN401  (those of coding_of)
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        bounds = {"max_error": max_error, "max_rel_error": max_rel_error}
-        return cls(coding_of(field, ratio, model, rmse=rmse, key_every=key_every, **bounds))
+        return cls(coding_of(field, ratio, model, **options))
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
@@ -243,15 +246,10 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
         field: xr.DataArray,
         ratio: float | None = None,
         model: str = "",
-        *,
-        rmse: float | None = None,
-        key_every: int = 1,
-        max_error: float | None = None,
-        max_rel_error: float | None = None,
+        **options: Any,  # noqa: ANN401  (those of coding_of)
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        bounds = {"max_error": max_error, "max_rel_error": max_rel_error}
-        coding = coding_of(field, ratio, model, rmse=rmse, key_every=key_every, **bounds)
+        coding = coding_of(field, ratio, model, **options)
         return cls(**coding.to_dict())
 
     def get_config(self) -> dict[str, Any]:

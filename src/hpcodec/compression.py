@@ -1,7 +1,6 @@
-"""Files and stores: compress a dataset to a store, decompress a store to a dataset.
+"""Compress a dataset to a store.
 
 dataset --compress--> store      a few fields at a time, each step into its share of bytes
-store --decompress--> dataset    on the source grid, or on HEALPix cells of any level
 """
 
 from __future__ import annotations
@@ -26,13 +25,7 @@ from hpcodec.missing import fill_missing
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.pipeline import encode_fields
 from hpcodec.report import VariableReport, record, record_size
-from hpcodec.stages.dataset import (
-    OutputVariable,
-    carried,
-    find_fields,
-    open_source,
-    read_steps,
-)
+from hpcodec.stages.dataset import OutputVariable, carried, find_fields, open_source, read_steps
 from hpcodec.stages.wire import read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 from hpcodec.targets import bounds_for, check_bound, check_ratio, check_rmse, rmse_for
@@ -75,6 +68,10 @@ class Options:
         What missing values become: ``nearest``, a number, or empty to refuse them.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
+    effort : int
+        1 to refine the symbols of each field: fewer bytes for the same error, ten times the time.
+    exponent : float, optional
+        Power that values are raised to before they are coded; that of the variable by default.
     """
 
     ratio: float | None = None
@@ -89,6 +86,8 @@ class Options:
     batch: int = 4
     fill: str = ""
     key_every: int = 1
+    effort: int = 0
+    exponent: float | None = None
 
     def __post_init__(self) -> None:
         if self.ratio is not None:
@@ -101,6 +100,8 @@ class Options:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
         if self.key_every < 1:
             raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
+        if self.effort not in (0, 1):
+            raise UsageError(f"expected an effort of 0 or 1; got {self.effort}.")
 
     @property
     def bounded(self) -> bool:
@@ -213,7 +214,7 @@ def _create_arrays(
 
 
 def _wanted(spec: FieldSpec, options: Options) -> dict[str, Any]:
-    keys = ("model", "level", "bottleneck", "remap")
+    keys = ("model", "level", "bottleneck", "remap", "effort", "exponent")
     # A chunk that reaches far beyond the array would cost readers memory.
     every = min([options.key_every, *(spec.leading_shape[:1] or (1,))])
     return {"key_every": every, **{key: getattr(options, key) for key in keys}}

@@ -95,7 +95,7 @@ def decompress(
         for pick in picks:
             start, steps = 0, iter(pick.steps)
             while places := list(islice(steps, batch)):
-                payloads = [store.read(pick.variable, step, level) for step in places]
+                payloads = [store.read(pick.variable, step, pick.needed) for step in places]
                 read += sum(map(len, payloads))
                 out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
                 start += len(payloads)
@@ -131,6 +131,12 @@ class _Pick:
             self.times if self.times is not None and dim == self.dimension else range(size)
             for dim, size in leading
         ]
+
+    @property
+    def needed(self) -> int | None:
+        """Finest level to read; None for all of a field, whose means are not means of powers."""
+        alone = self.level == BASE_LEVEL or self.variable.coding.exponent == 1
+        return self.level if alone else None
 
     @property
     def count(self) -> int:

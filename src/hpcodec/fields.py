@@ -8,6 +8,7 @@ CompressedField  one field as the integers that a store keeps
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from math import prod
 from typing import Annotated, Any
@@ -31,12 +32,14 @@ from hpcodec.metadata import (
 )
 
 __all__ = [
+    "EVERYTHING",
     "FORMAT_VERSION",
     "MOST_TOGETHER",
     "MOST_VALUES",
     "Coding",
     "CompressedField",
     "FieldSpec",
+    "Range",
     "Scaling",
 ]
 
@@ -48,6 +51,12 @@ MOST_TOGETHER = 256
 """Fields of a chunk that may follow each other: to decode the last takes all of them."""
 
 Level = Annotated[int, Limits(BASE_LEVEL, FINEST_LEVEL)]
+
+Range = tuple[float, float]
+"""Least and largest value of a field, in its unit: two float32."""
+
+EVERYTHING: Range = (-math.inf, math.inf)
+"""Limits of a field of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,10 @@ class Coding:
         Error that any point of a field may have on the source grid, in its unit; 0 for any.
     max_rel_error : float
         The same, relative to the range of the field; 0 for any.
+    effort : int
+        1 where symbols are refined by a gradient through the decoder; else 0.
+    exponent : float
+        Power that values are raised to before they are normalised, above 0.
     format : str
         Version of the format.
 
@@ -151,6 +164,8 @@ class Coding:
     key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
     max_error: Positive = field(default=0.0, metadata=OPTIONAL)
     max_rel_error: Positive = field(default=0.0, metadata=OPTIONAL)
+    effort: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
+    exponent: Positive = field(default=1.0, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
 
     @property
@@ -223,6 +238,8 @@ class CompressedField:
         A normalised value times scale plus offset is the value in the field's unit.
     step : float
         Quantisation step of level 9's orthonormal residual, normalised units.
+    limits : tuple of float
+        Least and largest value of the field, in its unit; no decoded value lies beyond.
     carry : tuple of int
         For a field that follows another in time: how much of the other's base field and of its
         surprises at each level is carried over, in 64ths. Empty for a field on its own.
@@ -238,6 +255,7 @@ class CompressedField:
     offset: float
     scale: float
     step: float
+    limits: Range = EVERYTHING
     carry: tuple[int, ...] = ()
     power: tuple[int, ...] = ()
     codes: tuple[bytes, ...] = ()

@@ -1,15 +1,14 @@
 """The stages in order, and back, for the fields of one chunk.
 
     values -> to_healpix -> fit (normalise -> encode -> pack -> correct, a few times) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> correct -> values
+    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> within -> correct -> values
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,14 +18,15 @@ import numpy.typing as npt
 from hpcodec.arithmetic import plain_float32
 from hpcodec.chains import Followed, last_of, unchain
 from hpcodec.coarse import decode_base, in_units
-from hpcodec.correction import corrected, correction_for
+from hpcodec.correction import corrected
 from hpcodec.errors import FormatError, UsageError
-from hpcodec.fields import Coding, Scaling
-from hpcodec.fitting import Errors, fit
-from hpcodec.grid import BASE_LEVEL
+from hpcodec.fields import Coding, Range
+from hpcodec.fitting import fit
+from hpcodec.grid import BASE_LEVEL, cell_count
+from hpcodec.judge import Judge
 from hpcodec.models import Model, load_model, resolve_device
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, measure_scaling
+from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, raised, within
 from hpcodec.stages.wire import correction_in
 from hpcodec.step_search import AS_EXPECTED, Hint
 
@@ -102,25 +102,15 @@ def encode_fields(
         If the fields cannot be had in so few bytes, or with so small an error.
     """
     remap = remap_for(coding.grid, coding.level, coding.remap)
-    weights = coding.grid.area_weights
-    cells = remap.to_healpix(values)
-    floor = remap.to_latlon(cells)
-
-    def errors_of(i: int) -> Errors:
-        def rmse(decoded: Floats) -> float:
-            return _rmse(remap.to_latlon(decoded), values[i : i + 1], weights)
-
-        def correction(decoded: Floats, scaling: Scaling) -> bytes:
-            there = remap.to_latlon(decoded)[0]
-            return correction_for(values[i], there, bound, scaling.scale)
-
-        bound = coding.bound(values[i]) if coding.bounded else 0.0
-        floors = _rmse(floor[i : i + 1], values[i : i + 1], weights)
-        return Errors(floors, rmse, bound, correction if coding.bounded else None)
-
-    encoded = _encode(cells, coding, device, hint, errors_of, last)
-    fields = _corrected(remap.to_latlon(encoded.decoded), encoded.payloads)
-    return dataclasses.replace(encoded, decoded=fields, floor=floor)
+    cells = raised(remap.to_healpix(values), coding.exponent)
+    where = remap.to_latlon, coding.grid.area_weights, coding.exponent
+    limits = measure_limits(values)
+    bounds = [coding.bound(one) if coding.bounded else None for one in values]
+    judges = [
+        Judge(one[None], *where, limit, bound)
+        for one, limit, bound in zip(values, limits, bounds, strict=True)
+    ]
+    return _encode(cells, judges, coding, device, hint, last)
 
 
 def encode_cells(
@@ -144,25 +134,22 @@ def encode_cells(
     """
     if coding.bounded:
         raise UsageError("expected a coding without a bound for cells; got one. Leave it out.")
-
-    def errors_of(i: int) -> Errors:
-        return Errors(0.0, lambda decoded: _rmse(decoded, cells[i : i + 1], np.ones(1)))
-
-    return _encode(cells, coding, device, hint, errors_of)
+    judges = [Judge(one[None], lambda c: c, np.ones(1), coding.exponent) for one in cells]
+    return _encode(raised(cells, coding.exponent), judges, coding, device, hint)
 
 
 def _encode(
     cells: Floats,
+    judges: Sequence[Judge],
     coding: Coding,
     device: str,
     hint: Hint,
-    errors_of: Callable[[int], Errors],
     last: Followed | None = None,
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
     model, coder_device = load_model(coding.model, coding.weights), resolve_device(device)
-    payloads, decoded = [], np.empty_like(cells)
-    for i, one in enumerate(cells):
+    payloads, decoded, floor = [], [], []
+    for one, judge in zip(cells, judges, strict=True):
         scaling = measure_scaling(one)
         if last and not alike(scaling, last.scaling):
             last = None
@@ -174,20 +161,17 @@ def _encode(
                 coding,
                 model,
                 device,
-                errors=errors_of(i),
+                judge=judge,
                 hint=hint,
                 after=after,
             )
             if coding.key_every > 1:
                 last = Followed(scaling, model.coder(device).trail(fitted.field, after))
         payloads.append(fitted.payload)
-        decoded[i], hint = fitted.decoded, fitted.hint
-    return Encoded(payloads, decoded, cells, hint, last)
-
-
-def _rmse(decoded: Floats, truth: Floats, weights: npt.NDArray[np.float64]) -> float:
-    error = decoded.astype(np.float64) - truth
-    return float(np.sqrt(np.mean(weights * error**2)))
+        decoded.append(_corrected(judge.shown(fitted.decoded[None]), [fitted.payload]))
+        floor.append(judge.shown(one[None]))
+        hint = fitted.hint
+    return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last)
 
 
 def decode_cells(
@@ -231,6 +215,21 @@ def decode_cells(
     """
     if level == BASE_LEVEL:
         return decode_base(payloads, coding)
+    # Means of powers are not the powers of means: these need all levels.
+    whole = level if coding.exponent == 1 else max(level, coding.level)
+    cells, _ = _decode(payloads, coding, whole, device, sharp=sharp)
+    parts = cells.reshape(len(cells), cell_count(level), -1)
+    return np.asarray(parts.mean(-1, dtype=np.float64), np.float32) if whole > level else cells
+
+
+def _decode(
+    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
+) -> tuple[Floats, list[Range]]:
+    """Cells, and the limits of their fields.
+
+    Limits are for the source grid: cells reach beyond them so that what lies between comes out
+    right, and so that coarser levels are the means of finer ones.
+    """
     model, coder_device = _model_of(coding), resolve_device(device)
     decode = partial(
         model.coder(device).decode,
@@ -246,7 +245,7 @@ def decode_cells(
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return in_units(cells, fields)
+    return in_units(cells, fields, coding.exponent), [field.limits for field in fields]
 
 
 def _model_of(coding: Coding) -> Model:
@@ -277,8 +276,9 @@ def decode_fields(
             "expected no sharpening of fields whose error has a bound: it would break the bound. "
             "Leave it out, or decompress to a HEALPix level."
         )
-    cells = decode_cells(payloads, coding, coding.level, device, sharp=sharp)
-    fields = remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
+    cells, limits = _decode(payloads, coding, coding.level, device, sharp=sharp)
+    remap = remap_for(coding.grid, coding.level, coding.remap)
+    fields = within(remap.to_latlon(cells), limits)
     return _corrected(fields, [last_of(payload, coding) for payload in payloads])
 
 

@@ -37,9 +37,10 @@ def header(
     scale: float = 1,
     step: float = 1,
     carry: bytes = b"",
+    limits: tuple[float, float] = (0, 1),
 ) -> bytes:
     levels = 2 + len(lengths) if bottleneck is None else bottleneck
-    fixed = struct.pack("<4sBBfff", MAGIC, levels, bool(carry), 0, scale, step)
+    fixed = struct.pack("<4sBBfffff", MAGIC, levels, bool(carry), 0, scale, step, *limits)
     power = bytes(len(lengths) - 1)
     head = fixed + struct.pack(f"<{len(lengths)}I", *lengths) + power + carry
     return head + struct.pack("<I", zlib.crc32(head))
@@ -61,6 +62,7 @@ def sealed(*codes: bytes) -> bytes:
     offset=st.floats(width=32, allow_nan=False, allow_infinity=False),
     scale=st.floats(2.0**-100, 2.0**100, width=32),
     step=st.floats(2.0**-20, 2.0**20, width=32),
+    limits=st.tuples(*2 * [st.floats(width=32, allow_nan=False)]).map(sorted),
 )
 def test_round_trip(
     bottleneck: int,
@@ -71,6 +73,7 @@ def test_round_trip(
     offset: float,
     scale: float,
     step: float,
+    limits: list[float],
 ) -> None:
     drawn = compressed_field(bottleneck, size, seed)
     field = CompressedField(
@@ -79,6 +82,7 @@ def test_round_trip(
         offset,
         scale,
         step,
+        (limits[0], limits[1]),
         carry=tuple(carry or ())[: bottleneck - 2],
         power=tuple(power or ())[: bottleneck - 3],
     )
@@ -227,6 +231,13 @@ def test_segments_too_short_for_a_checksum(length: int) -> None:
 def test_impossible_scaling(scale: float, step: float) -> None:
     with pytest.raises(FormatError, match="scaling that is not finite"):
         read_header(header([8], scale=scale, step=step))
+
+
+@pytest.mark.parametrize("limits", [(1, 0), (float("nan"), 1), (0, float("nan"))])
+def test_impossible_limits(limits: tuple[float, float]) -> None:
+    assert read_header(header([8], limits=(-2, 3))).limits == (-2, 3)
+    with pytest.raises(FormatError, match="limits of"):
+        read_header(header([8], limits=limits))
 
 
 @pytest.mark.parametrize("carry", [b"\x41\0", b"\0\xff"])

@@ -10,6 +10,8 @@ Layout (format 1, little endian)::
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
+    limits     float32  least and
+               float32    largest value of the field, in its unit
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
     power      uint8    for each of these levels but the first, in 16ths of an octave: what
                         decoding loses of it
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 MAGIC = b"HPC1"
-_FIXED = struct.Struct("<4sBBfff")
+_FIXED = struct.Struct("<4sBBfffff")
 _CRC = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 _HAS, _CARRIES, _CORRECTED = 5, 1, 2
@@ -73,7 +75,8 @@ def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     segments = [_CRC.pack(zlib.crc32(code)) + code for code in codes]
     scaling = compressed.offset, compressed.scale, compressed.step
     carry = compressed.carry
-    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, int(follows), *scaling)
+    kind = MAGIC, compressed.bottleneck, int(follows)
+    fixed = _FIXED.pack(*kind, *scaling, *compressed.limits)
     lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
     power = compressed.power or (0,) * len(residuals)
     header = fixed + lengths + bytes(power) + bytes(carry)
@@ -116,7 +119,7 @@ def unpack(
     scaling = header.offset, header.scale, header.step
     count = len(residuals)
     carry, power = header.carry[: count + 1], header.power[:count]
-    return CompressedField(base, tuple(residuals), *scaling, carry, power)
+    return CompressedField(base, tuple(residuals), *scaling, header.limits, carry, power)
 
 
 def with_correction(payload: bytes, code: bytes) -> bytes:
@@ -186,7 +189,7 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, has, *scaling = _FIXED.unpack_from(payload)
+        _, bottleneck, has, *scaling, low, high = _FIXED.unpack_from(payload)
         carries, correction = has & _CARRIES, bool(has & _CORRECTED)
         if has > _CARRIES + _CORRECTED or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
@@ -200,6 +203,9 @@ class _Header:
             raise _damaged("a header with another checksum")
         if not (np.isfinite(scaling).all() and self.scale > 0 and self.step > 0):
             raise _damaged("a scaling that is not finite")
+        if not low <= high:
+            raise _damaged(f"limits of {low:g} to {high:g}")
+        self.limits = low, high
         self.bottleneck = bottleneck
         self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
         rest = body[_FIXED.size + 4 * levels :]
