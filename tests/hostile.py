@@ -97,13 +97,15 @@ def damage_bytes(data: bytes, draw: random.Random) -> bytes:
 
 def sealed(payload: bytes) -> bytes:
     """A damaged payload whose checksums are right again, as far as it has a header at all."""
-    if len(payload) < 18 or not 3 <= payload[4] <= 8 or payload[5] > 1:
+    if len(payload) < 26 or not 3 <= payload[4] <= 9 or payload[5] > 3:
         return payload
-    levels = payload[4] - 2
-    size = 18 + (5 + payload[5]) * levels - 1
+    levels, corrected = payload[4] - 2, payload[5] // 2
+    size = 26 + (5 + payload[5] % 2) * levels - 1 + 4 * corrected
     header = MAGIC + payload[4:size]
     result, at = header + struct.pack("<I", zlib.crc32(header)), size + 4
-    for length in struct.unpack_from(f"<{levels}I", header.ljust(64, b"\0"), 18):
+    whole = header.ljust(80, b"\0")
+    lengths = struct.unpack_from(f"<{levels}I", whole, 26)
+    for length in (*lengths, *struct.unpack_from(f"<{corrected}I", whole, size - 4)):
         segment = payload[at : at + length]
         result += struct.pack("<I", zlib.crc32(segment[4:])) + segment[4:]
         at += length

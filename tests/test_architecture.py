@@ -16,18 +16,19 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "findings", "terminal"),
-    ("even", "metadata"),
+    ("arithmetic", "even", "integers", "metadata", "targets"),
     ("containment", "packing"),
-    ("faces", "grid", "layout", "missing", "output_formats", "targets"),
-    ("fields", "conventions", "masks", "record", "remap_operators", "journal", "unfinished"),
-    ("conformance", "entropy", "mask_table", "networks", "output", "stored"),
+    ("faces", "grid", "layout", "missing", "options", "output_formats"),
+    ("fields", "conventions", "masks", "records", "remap_operators", "journal", "unfinished"),
+    ("conformance", "correction", "entropy", "mask_table", "networks", "output", "stored"),
     ("base_field",),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "schema", "step_search"),
-    ("coarse", "coding", "fitting", "maps"),
-    ("chains",),
+    ("bound_search", "coarse", "coding", "judge", "maps"),
+    ("chains", "fitting"),
     ("pipeline",),
-    ("base_group", "faithfulness", "series"),
+    ("base_group", "bounds", "series"),
+    ("faithfulness",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
     ("bench", "xarray_backend"),
     ("cli",),
@@ -36,6 +37,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 TOGETHER = ("bench", "entropy", "networks", "train")
 # Modules on one floor that use each other, or names that a stage takes from another.
 WITHIN = {
+    ("stages.nudge", "stages.trail"): {"Trail"},
+    ("stages.nudge", "stages.transform"): {"Coder"},
     ("stages.transform", "stages.power"): {"amplitude", "power_lost"},
     ("stages.transform", "stages.symbols"): {"FieldWriter"},
     ("stages.transform", "stages.trail"): {"CARRY_ALL", "Trail"},
@@ -43,7 +46,9 @@ WITHIN = {
 }
 # The only users of torch; the rest reaches it through them, when a field is coded.
 TORCH = (
+    "bench.cnn",
     "networks",
+    "stages.nudge",
     "stages.power",
     "stages.symbols",
     "stages.trail",

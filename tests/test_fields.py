@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -44,6 +45,15 @@ def test_an_error_is_kept(rmse: float) -> None:
 def test_errors_that_are_none(rmse: Any) -> None:
     with pytest.raises(FormatError, match="above 0 as 'rmse'"):
         Coding.from_dict(CODING.to_dict() | {"rmse": rmse})
+
+
+@pytest.mark.parametrize("exponent", [0, -1, True, None, "1", float("nan")])
+def test_exponents_that_are_none(exponent: Any) -> None:
+    half = dataclasses.replace(CODING, exponent=0.5)
+    assert Coding.from_dict(half.to_dict()) == half
+    assert "exponent" not in CODING.to_dict()
+    with pytest.raises(FormatError, match="above 0 as 'exponent'"):
+        Coding.from_dict(CODING.to_dict() | {"exponent": exponent})
 
 
 def test_coding_is_left_as_it_was() -> None:

@@ -19,7 +19,7 @@ from hpcodec.errors import FormatError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.metadata import FORMAT_VERSION, OPTIONAL, Limits, check_version, read_object
-from hpcodec.record import Record, RecordedError
+from hpcodec.records import Record, RecordedError
 from hpcodec.schema import schema
 from hpcodec.stored import ATTRIBUTE, CODEC
 from tests.golden.make import MODEL, MODELS

@@ -21,6 +21,7 @@ from hpcodec.pipeline import (
     encode_fields,
 )
 from hpcodec.stages.dataset import find_fields
+from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.transform import Coder
 from hpcodec.stages.wire import prefix_size, split_payloads
 from tests.synthetic import MODEL, coding_in, series, waves
@@ -62,6 +63,19 @@ def test_encoding_tells_what_decoding_gives() -> None:
     assert decoded.shape == FIELDS.shape
     assert decoded.dtype == np.float32
     np.testing.assert_allclose(decoded, encoded().decoded, atol=2e-3)
+
+
+@pytest.mark.parametrize("sharp", [False, True])
+def test_no_decoded_value_lies_beyond_those_of_its_field(sharp: bool) -> None:
+    plateaus = FIELDS.clip(*np.quantile(FIELDS, (0.3, 0.7))).astype("f4")
+    low, high = plateaus.min(), plateaus.max()
+    made = encode_fields(plateaus, coding(900), "cpu")
+    cells = decode_cells(made.payloads, coding(900), coding(900).level, "cpu")
+    free = remap_for(coding(900).grid, coding(900).level).to_latlon(cells)
+    assert free.min() < low < high < free.max(), "nothing to limit here"
+    decoded = decode_fields(made.payloads, coding(900), "cpu", sharp=sharp)
+    for shown in (made.decoded, made.floor, decoded):
+        assert (shown.min(), shown.max()) == (low, high)
 
 
 def test_fields_do_not_change_each_other() -> None:

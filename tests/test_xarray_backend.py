@@ -29,7 +29,7 @@ from hpcodec.errors import FormatError, LevelError, UsageError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.layout import Layout
-from hpcodec.record import Record
+from hpcodec.records import Record
 from hpcodec.stages.zarr_store import Store, StoredVariable
 from hpcodec.xarray_backend import StoreBackend, _Fields
 

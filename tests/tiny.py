@@ -193,7 +193,7 @@ def assert_same(left: CompressedField, right: CompressedField) -> None:
     for mine, theirs in zip(left.residuals, right.residuals, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert (left.offset, left.scale, left.step) == (right.offset, right.scale, right.step)
-    assert left.carry == right.carry
+    assert (left.limits, left.carry) == (right.limits, right.carry)
     nothing = (0,) * len(left.residuals)  # what a payload has where nobody measured
     assert (left.power or nothing) == (right.power or nothing)
 

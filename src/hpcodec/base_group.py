@@ -21,7 +21,7 @@ from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.layout import Layout
 from hpcodec.output_store import StoreOutput
 from hpcodec.pipeline import decode_cells
-from hpcodec.record import Record
+from hpcodec.records import Record
 from hpcodec.stages.zarr_store import Store
 from hpcodec.stored import BASE, StoredVariable, stored_variables
 

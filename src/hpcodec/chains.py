@@ -1,22 +1,36 @@
-"""Payloads that follow each other in time -> their fields, each with what it follows.
+"""Fields that follow each other: the trails that decoding their payloads needs.
 
-payloads --unchain--> CompressedField, ...;  Trail or None, ...
+payloads, each after those it follows --unchain--> CompressedField, ...;  Trail or None, ...
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hpcodec.coarse import chain_of, unpacked
 from hpcodec.errors import FormatError
-from hpcodec.fields import Coding, CompressedField
+from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.models import Model
 
 if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
 
-__all__ = ["unchain"]
+__all__ = ["Followed", "last_of", "unchain"]
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """A field that another may follow: its scaling, which both have, and its trail."""
+
+    scaling: Scaling
+    trail: Trail
+
+
+def last_of(payload: bytes, coding: Coding) -> bytes:
+    """The field's own payload, which those of the fields that it follows stand before."""
+    return chain_of(payload, coding)[-1]
 
 
 def unchain(

@@ -49,12 +49,19 @@ def compress(
     ratio: Annotated[
         str,
         typer.Option(
-            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out."
+            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out, "
+            "or auto with a bound on errors."
         ),
     ] = "",
     rmse: Annotated[
         str,
         typer.Option(help="Instead of a ratio, the error of each field: 0.3, or t2m=0.3,msl=20."),
+    ] = "",
+    max_error: Annotated[
+        str, typer.Option(help="Bound on the error of every point: 0.5, or t2m=0.5,msl=50.")
+    ] = "",
+    max_rel_error: Annotated[
+        str, typer.Option(help="The same, of the range of each field: 1%, or t2m=0.01.")
     ] = "",
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
@@ -74,6 +81,13 @@ def compress(
         bool | None,
         typer.Option(help="Level 3 also for readers without hpcodec; if left out, where cheap."),
     ] = None,
+    effort: Annotated[
+        int, typer.Option(min=0, max=1, help="1: some 4 % fewer bytes in ten times the time.")
+    ] = 0,
+    exponent: Annotated[
+        float | None,
+        typer.Option(help="Code values to this power, 0.2 to 1; rain 0.85, else 1 if left out."),
+    ] = None,
     device: Device = "auto",
     batch: Batch = 4,
     overwrite: Overwrite = False,
@@ -84,13 +98,18 @@ def compress(
     """Compress the global fields of SOURCE into a store, and carry all else along."""
     from hpcodec.compression import Options
     from hpcodec.compression import compress as run
-    from hpcodec.targets import read_ratio, read_rmse
+    from hpcodec.report import report_table
+    from hpcodec.targets import AUTO, read_bounds, read_ratio, read_rmse
 
     if ratio and rmse:
         raise typer.BadParameter("expected --ratio or --rmse; got both. Leave one out.")
+    if ratio == AUTO and not (max_error or max_rel_error):
+        raise typer.BadParameter("expected --max-error with --ratio auto; got none. Give a bound.")
     options = Options(
-        ratio=read_ratio(ratio or "64"),
+        ratio=read_ratio(ratio) if ratio else None,
         rmse=read_rmse(rmse) if rmse else {},
+        max_error=read_bounds(max_error) if max_error else {},
+        max_rel_error=read_bounds(max_rel_error, relative=True) if max_rel_error else {},
         model=model,
         level=level,
         bottleneck=bottleneck,
@@ -99,6 +118,8 @@ def compress(
         batch=batch,
         key_every=key_every,
         base=base,
+        effort=effort,
+        exponent=exponent,
     )
     target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
     if target.rstrip("/") == source.rstrip("/"):
@@ -121,37 +142,8 @@ def compress(
         return
     table(
         f"{target}: {size:,} bytes, ratio {total / size:.1f} in bytes (all files counted)",
-        (
-            "variable",
-            "steps",
-            "model",
-            "coded to",
-            "in numbers",
-            "ratio, payload",
-            "RMSE",
-            "max error",
-            "remap alone",
-        ),
-        [
-            (
-                r.name,
-                f"{r.steps:,}",
-                r.model,
-                f"level {r.bottleneck} of {r.level}",
-                f"{r.numbers:g}x",
-                _ratio(r.source_bytes, r.payload_bytes, r.mask_bytes),
-                f"{r.rmse:.4g} {r.units}",
-                f"{r.max_error:.4g} {r.units}",
-                f"{r.remap_rmse:.4g} {r.units}",
-            )
-            for r in reports
-        ],
+        *report_table(reports),
     )
-
-
-def _ratio(source: int, compressed: int, masks: int) -> str:
-    rest = f" ({source / (compressed - masks):.1f} without masks)" if masks else ""
-    return f"{source / compressed:.1f}{rest}"
 
 
 @app.command()
@@ -203,7 +195,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show what a store holds: sizes, models, levels, errors."""
-    from hpcodec.info import describe
+    from hpcodec.info import describe, described_table
 
     about = describe(store)
     if as_json:
@@ -211,32 +203,7 @@ def info(
         return
     table(
         f"{store}: format {about['format']}, {about['bytes']:,} bytes, ratio {about['ratio']:g}",
-        (
-            "variable",
-            "shape",
-            "model",
-            "coded to",
-            "RMSE",
-            "max error",
-            "remap alone",
-            "masks",
-            "bytes by level",
-        ),
-        [
-            (
-                name,
-                " x ".join(str(size) for size in item["dims"].values()),
-                item["model"] if item["installed"] else f"{item['model']}, not installed",
-                f"level {item['bottleneck']} of {item['level']}",
-                *(
-                    f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
-                    for key in ("rmse", "max_error", "remap_rmse")
-                ),
-                f"{item['mask_bytes']:,} bytes" if item["mask_bytes"] else "",
-                " ".join(str(size) for size in item["first_field_bytes"].values()),
-            )
-            for name, item in about["variables"].items()
-        ],
+        *described_table(about),
     )
 
 
@@ -244,7 +211,7 @@ def info(
 def validate(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
     original: Annotated[
-        str, typer.Argument(help="What was compressed: compare with it, too.")
+        str, typer.Argument(help="What was compressed: compare with it, bounds on errors included.")
     ] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
     device: Device = "auto",
@@ -371,13 +338,35 @@ def bench(
     variable: Annotated[str, typer.Option("--variable", "-v", help="Only this variable.")] = "",
     json: Annotated[str, typer.Option(help="Write every point there.")] = "",
     plot: Annotated[str, typer.Option(help="PNG of the rate-distortion curves.")] = "",
+    cnn: Annotated[
+        str, typer.Option(help="Weights of the convolutional autoencoder, to be measured, too.")
+    ] = "",
     targets: Annotated[bool, typer.Option("--targets", help="Print must and goal.")] = False,
+    bounds: Annotated[
+        str, typer.Option(help="Instead, compare codecs that bound errors: 1%,0.1% or 0.5.")
+    ] = "",
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Measure our models and their peers on any files, side by side."""
+    from hpcodec.bench.bounds import run_bounds
     from hpcodec.bench.command import run_bench
 
+    if bounds and (ratio or rmse or plot or targets):
+        raise typer.BadParameter("expected --bounds without --ratio, --rmse, --plot or --targets.")
+    if bounds:
+        with progress("bench", quiet) as told:
+            run_bounds(
+                files,
+                bounds,
+                codecs=codec or (),
+                variable=variable,
+                json=json,
+                device=device,
+                told=told,
+                note=_note,
+            )
+        return
     with progress("bench", quiet) as told:
         run_bench(
             files,
@@ -388,6 +377,7 @@ def bench(
             json=json,
             plot=plot,
             targets=targets,
+            cnn=cnn,
             device=device,
             told=told,
             note=_note,

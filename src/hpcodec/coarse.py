@@ -17,7 +17,7 @@ from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.mask_table import MaskTable, without_missing
 from hpcodec.masks import Mask
-from hpcodec.stages.normalise import denormalise
+from hpcodec.stages.normalise import denormalise, lowered
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 
 __all__ = ["chain_of", "decode_base", "in_units", "masks_of", "unpacked"]
@@ -47,9 +47,11 @@ def unpacked(
 
 
 def in_units(
-    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField]
+    cells: npt.NDArray[np.float32], fields: Sequence[CompressedField], exponent: float
 ) -> npt.NDArray[np.float32]:
     """Normalised cells ``(n, cells)`` of so many fields in the variable's unit.
+
+    ``exponent`` is that of their coding.
 
     Raises
     ------
@@ -57,8 +59,8 @@ def in_units(
         If they are out of what float32 holds: no field was compressed to such symbols.
     """
     scalings = [Scaling(field.offset, field.scale) for field in fields]
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = denormalise(cells, scalings)
+    with np.errstate(all="ignore"):
+        values = lowered(denormalise(cells, scalings), exponent)
     if not np.isfinite(values).all():
         raise FormatError("expected finite fields; got others. The store is damaged.")
     return values
@@ -100,5 +102,5 @@ def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.flo
         first = max((at for at, field in enumerate(chain) if not field.carry), default=0)
         cells.append(base_cells(chain[first:]))
         owns.append(chain[-1])
-    found = in_units(np.stack(cells), owns)
+    found = in_units(np.stack(cells), owns, coding.exponent)
     return without_missing(found, masks_of(owns, coding), coding.grid, coding.level)

@@ -32,7 +32,7 @@ from hpcodec.pipeline import decode_fields, encode_fields
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.wire import split_payloads
 from hpcodec.stages.zarr_store import CODEC, chunk_shape
-from hpcodec.targets import check_ratio, check_rmse
+from hpcodec.targets import check_bound, check_ratio, check_rmse
 
 __all__ = ["FieldSpace", "FieldSpaceCodec", "coding_of"]
 
@@ -44,6 +44,10 @@ def coding_of(
     *,
     rmse: float | None = None,
     key_every: int = 1,
+    max_error: float | None = None,
+    max_rel_error: float | None = None,
+    effort: int = 0,
+    exponent: float | None = None,
 ) -> Coding:
     """Coding of a variable from its coordinates and attributes.
 
@@ -52,7 +56,8 @@ def coding_of(
     field : DataArray
         With latitude and longitude coordinates (CF, or of the usual names) over the whole globe.
     ratio : float, optional
-        Bytes of float32 over bytes of a compressed field, at least; 4 to 4096. 64 by default.
+        Bytes of float32 over bytes of a compressed field, at least; 4 to 4096. 64 by default, or
+        with a bound as large as it allows; given with a bound, the correction comes on top.
     model : str
         Name of the model; empty for the one that suits the variable.
     rmse : float, optional
@@ -60,6 +65,14 @@ def coding_of(
         the cosine of latitude, in the unit of the variable.
     key_every : int
         Fields of a chunk (along its first axis), each but the first coded from the one before.
+    max_error, max_rel_error : float, optional
+        Error that any point may have, in the unit of the variable, or relative to the range of
+        each field.
+    effort : int
+        1 to refine the symbols of each field: fewer bytes, ten times the time.
+    exponent : float, optional
+        Power that values are raised to before they are coded, 0.2 to 1; by default 0.85 for
+        precipitation, else 1.
 
     Raises
     ------
@@ -78,8 +91,14 @@ def coding_of(
     if ratio is not None and rmse is not None:
         raise UsageError(f"expected a ratio or an RMSE; got {ratio:g} and {rmse:g}. Give one.")
     wanted = 0.0 if rmse is None else check_rmse(rmse)
-    # By error there is but one bound in bytes: no field takes more than it has.
-    share = check_ratio(64 if ratio is None else ratio) if rmse is None else 1
+    bounds: dict[str, Any] = {
+        kind: check_bound(bound)
+        for kind, bound in {"max_error": max_error, "max_rel_error": max_rel_error}.items()
+        if bound is not None
+    }
+    # By error there is but one limit in bytes: no field takes more than it has.
+    by_error = rmse is not None or (bounds and ratio is None)
+    share = 1 if by_error else check_ratio(64 if ratio is None else ratio)
     name = str(field.name or "field")
     variable = (
         field.rename(name)
@@ -93,7 +112,8 @@ def coding_of(
     dataset = variable.to_dataset()
     (spec,) = find_fields(dataset, [name])
     size = int(4 * prod(spec.grid.shape) // share)
-    coding = coding_for(spec, size, rmse=wanted, model=model, key_every=key_every)
+    how = {"rmse": wanted, "key_every": key_every, "effort": effort, "exponent": exponent}
+    coding = coding_for(spec, size, model=model, **bounds | how)
     # The type is the array's, which may be another than this variable's.
     return replace(coding, packing=PLAIN, masks=frequent_masks(dataset, spec))
 
@@ -153,12 +173,10 @@ class FieldSpaceCodec(ArrayBytesCodec):
         field: xr.DataArray,
         ratio: float | None = None,
         model: str = "",
-        *,
-        rmse: float | None = None,
-        key_every: int = 1,
+        **options: Any,  # noqa: ANN401  (those of coding_of)
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        return cls(coding_of(field, ratio, model, rmse=rmse, key_every=key_every))
+        return cls(coding_of(field, ratio, model, **options))
 
     @classmethod
     def from_dict(cls, data: dict[str, JSON]) -> Self:
@@ -238,12 +256,10 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
         field: xr.DataArray,
         ratio: float | None = None,
         model: str = "",
-        *,
-        rmse: float | None = None,
-        key_every: int = 1,
+        **options: Any,  # noqa: ANN401  (those of coding_of)
     ) -> Self:
         """Codec for a variable; see :func:`coding_of`."""
-        coding = coding_of(field, ratio, model, rmse=rmse, key_every=key_every)
+        coding = coding_of(field, ratio, model, **options)
         return cls(**coding.to_dict())
 
     def get_config(self) -> dict[str, Any]:

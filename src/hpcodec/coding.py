@@ -17,7 +17,15 @@ from hpcodec.masks import Mask
 from hpcodec.models import choose_model, load_model
 from hpcodec.stages.dataset import read_stored
 
-__all__ = ["coding_for", "frequent_masks"]
+__all__ = ["LEAST_EXPONENT", "coding_for", "frequent_masks"]
+
+LEAST_EXPONENT = 0.2
+"""Below it, small values take all bytes."""
+
+# Measured on precipitation of the validation and training fields, docs/design/rate.md.
+_PRECIPITATION = 0.85
+_NAMES = ("tp", "tprate", "mtpr", "pr", "prate", "precip", "precipitation", "cp", "lsp")
+_KINDS = ("precipitation", "rainfall")
 
 
 def coding_for(
@@ -30,8 +38,14 @@ def coding_for(
     bottleneck: int | None = None,
     remap: str = "least_squares",
     key_every: int = 1,
+    max_error: float = 0.0,
+    max_rel_error: float = 0.0,
+    effort: int = 0,
+    exponent: float | None = None,
 ) -> Coding:
     """Coding of a variable in ``size`` bytes a field, or with an RMSE of ``rmse``.
+
+    Or with a bound on the error of points and nothing else: then ``size`` is the field as float32.
 
     Parameters
     ----------
@@ -48,11 +62,19 @@ def coding_for(
         loses little, at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
-        or, by error, ``level``: no coarser one can do without any error.
+        or, by error or bound, ``level``: no coarser one can do without any error.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
     key_every : int
         Fields of a chunk, each but the first following the one before it.
+    max_error, max_rel_error : float
+        Error that any point may have, in the variable's unit, and relative to the range of each
+        field; 0 for any.
+    effort : int
+        1 to refine symbols by a gradient through the decoder.
+    exponent : float, optional
+        Power that values are raised to before they are coded, 0.2 to 1; by default 0.85 for
+        precipitation and 1 for all else.
 
     Raises
     ------
@@ -61,10 +83,15 @@ def coding_for(
     LevelError
         If ``level`` or ``bottleneck`` is not one that the model takes.
     UsageError
-        If ``key_every`` is not within 1 to 256.
+        If ``key_every`` is not within 1 to 256, ``effort`` not 0 or 1, or ``exponent`` not 0.2 to
+        1.
     """
     if not 1 <= key_every <= MOST_TOGETHER:
         raise UsageError(f"expected a key field every 1 to {MOST_TOGETHER}; got {key_every}.")
+    if effort not in (0, 1):
+        raise UsageError(f"expected an effort of 0 or 1; got {effort}.")
+    if exponent is not None and not LEAST_EXPONENT <= exponent <= 1:
+        raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
     chosen = min(spec.grid.natural_level + 1, finest) if level is None else level
@@ -74,7 +101,9 @@ def coding_for(
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
     if bottleneck is None:
-        bottleneck = chosen if rmse else loaded.card.best_bottleneck(size, chosen)[0]
+        by_bytes = size < 4 * prod(spec.grid.shape) or not (max_error or max_rel_error)
+        all_levels = bool(rmse) or not by_bytes
+        bottleneck = chosen if all_levels else loaded.card.best_bottleneck(size, chosen)[0]
     if not BASE_LEVEL <= bottleneck <= chosen:
         raise LevelError(
             f"expected a bottleneck level from {BASE_LEVEL} to {chosen}, the level of the "
@@ -92,7 +121,18 @@ def coding_for(
         rmse=rmse,
         key_every=key_every,
         packing=spec.packing,
+        max_error=max_error,
+        max_rel_error=max_rel_error,
+        effort=effort,
+        exponent=_exponent_for(spec) if exponent is None else exponent,
     )
+
+
+def _exponent_for(spec: FieldSpec) -> float:
+    """Of the variable: rain is known by its CF standard name, or where it has none by its own."""
+    told = spec.standard_name
+    rain = any(kind in told for kind in _KINDS) if told else spec.name.lower() in _NAMES
+    return _PRECIPITATION if rain else 1.0
 
 
 def frequent_masks(dataset: xr.Dataset, spec: FieldSpec) -> tuple[str, ...]:

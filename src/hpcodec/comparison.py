@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.errors import GridError, LevelError
-from hpcodec.fields import FieldSpec
+from hpcodec.bounds import check_same
+from hpcodec.errors import LevelError
 from hpcodec.figures import ErrorFigures, ErrorSum
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.maps import plot_maps
@@ -93,7 +93,7 @@ def compare(
         chosen = store.chosen(variables)
         specs = find_fields(source, [item.name for item in chosen])
         for item, spec in zip(chosen, specs, strict=True):
-            _check(item, spec)
+            check_same(item, spec)
         total = sum(4 * np.prod(item.shape) for item in store.variables.values())
         ratio = float(total / store.size) if store.size else 0.0
         results = []
@@ -147,15 +147,6 @@ def _add_levels(
         decoded = decode_cells(payloads, coding, level, device)
         means = cells.reshape(len(cells), cell_count(level), -1).mean(-1, dtype=np.float64)
         sums[str(level)].add(decoded, means.astype(np.float32))
-
-
-def _check(item: StoredVariable, spec: FieldSpec) -> None:
-    if spec.grid != item.coding.grid or spec.leading_shape != item.shape[:-2]:
-        raise GridError(
-            f"expected '{item.name}' of shape {item.shape} on the store's grid; got "
-            f"{(*spec.leading_shape, *spec.grid.shape)}. Compare with the dataset that was "
-            "compressed."
-        )
 
 
 def _plot(

@@ -1,22 +1,21 @@
-"""Files and stores: compress a dataset to a store, decompress a store to a dataset.
+"""Compress a dataset to a store.
 
 dataset --compress--> store      a few fields at a time, each step into its share of bytes
-store --decompress--> dataset    on the source grid, or on HEALPix cells of any level
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from math import prod
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from hpcodec.base_group import fill_base, reserve_base
+from hpcodec.bounds import verify
 from hpcodec.coding import coding_for, frequent_masks
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
@@ -24,6 +23,7 @@ from hpcodec.grid import cell_count
 from hpcodec.journal import Journal, open_journal
 from hpcodec.layout import Layout, describe_layout
 from hpcodec.models import resolve_device
+from hpcodec.options import Options
 from hpcodec.output_store import StoreOutput, create_store
 from hpcodec.report import VariableReport, command_line, record, record_size
 from hpcodec.series import Told, write_series
@@ -34,66 +34,10 @@ from hpcodec.stages.dataset import (
     open_source,
     read_stored,
 )
-from hpcodec.targets import check_ratio, check_rmse, rmse_for
+from hpcodec.targets import bounds_for, rmse_for
 from hpcodec.unfinished import Note, ignored
 
-__all__ = ["RATIOS", "Options", "VariableReport", "compress"]
-
-RATIOS = (16, 64, 256, 1024)
-"""Those that published figures are for."""
-
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to compress.
-
-    Parameters
-    ----------
-    ratio : float
-        Bytes of the fields as float32 over bytes of the whole store, at least; 4 to 4096.
-    rmse : mapping of str to float
-        In place of a ratio: root of the mean square error of each field at most, weighted by cos
-        latitude, by variable in its unit; that of ``hpcodec.targets.ALL`` for all others.
-    model : str
-        Name of a model; empty for the one that suits each variable.
-    level : int, optional
-        HEALPix level to remap to; the source's own by default.
-    bottleneck : int, optional
-        Finest level to code; what the validation fields say is best by default.
-    remap : str
-        Method of :mod:`hpcodec.stages.healpix`.
-    device : str
-        Torch device, or ``auto``.
-    batch : int
-        Fields at a time.
-    key_every : int
-        Code so many consecutive fields of the first axis together, each from the one before.
-    base : bool, optional
-        Whether the store also has its base fields for readers without hpcodec; by default, where
-        they take at most a fiftieth of it, and no error is asked for.
-    """
-
-    ratio: float = 64
-    rmse: Mapping[str, float] = field(default_factory=dict)
-    model: str = ""
-    level: int | None = None
-    bottleneck: int | None = None
-    remap: str = "least_squares"
-    device: str = "auto"
-    batch: int = 4
-    key_every: int = 1
-    base: bool | None = None
-
-    def __post_init__(self) -> None:
-        check_ratio(self.ratio)
-        for rmse in self.rmse.values():
-            check_rmse(rmse)
-        if self.batch < 1:
-            raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
-        if self.key_every < 1:
-            raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
+__all__ = ["Options", "VariableReport", "compress"]
 
 
 def compress(
@@ -162,6 +106,8 @@ def compress(
             ]
             fill_base(output, Layout(layout), options.device)
             output.finish(record(reports, layout, journal.request["command"]))
+            if options.bounded:
+                verify(str(output.path), dataset, options.device, options.batch)
             size = output.size
     finally:
         dataset.close()
@@ -199,14 +145,17 @@ def _create_arrays(
     layout: dict[str, Any],
 ) -> dict[str, Coding]:
     """Arrays of all variables; bytes of a field such that the whole store keeps the ratio."""
+    names = [spec.name for spec in specs]
     masks = {spec.name: frequent_masks(dataset, spec) for spec in specs}
-    errors = rmse_for(options.rmse, [spec.name for spec in specs])
+    errors = rmse_for(options.rmse, names)
+    bounds = bounds_for(options.max_error, options.max_rel_error, names)
 
     def add(spec: FieldSpec, size: int) -> None:
-        coding = coding_for(spec, size, rmse=errors[spec.name], **_wanted(spec, options))
-        output.add(_variable(dataset, spec), replace(coding, masks=masks[spec.name]))
+        name, wanted = spec.name, _wanted(spec, options)
+        coding = coding_for(spec, size, rmse=errors[name], **bounds[name], **wanted)
+        output.add(_variable(dataset, spec), replace(coding, masks=masks[name]))
 
-    if options.rmse:
+    if options.rmse or (options.bounded and options.ratio is None):
         for spec in specs:
             add(spec, _float_bytes(spec))
         reserve_base(output, 0, options.base)
@@ -216,14 +165,15 @@ def _create_arrays(
         add(spec, _float_bytes(spec) // 2)
     output.shrink()
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
-    budget = int(fields / options.ratio)
-    rest = budget - output.size - record_size([spec.name for spec in specs], layout)
+    ratio = options.ratio or 64
+    budget = int(fields / ratio)
+    rest = budget - output.size - record_size(names, layout, bounded=options.bounded)
     rest -= reserve_base(output, budget, options.base)
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
             raise UsageError(
-                f"expected room for fields; at ratio {options.ratio:g} coordinates and metadata "
+                f"expected room for fields; at ratio {ratio:g} coordinates and metadata "
                 f"alone take {output.size:,} of {budget:,} bytes. Choose a smaller ratio, "
                 "or compress more steps into one store."
             )
@@ -233,7 +183,7 @@ def _create_arrays(
 
 
 def _wanted(spec: FieldSpec, options: Options) -> dict[str, Any]:
-    keys = ("model", "level", "bottleneck", "remap")
+    keys = ("model", "level", "bottleneck", "remap", "effort", "exponent")
     # A chunk that reaches far beyond the array would cost readers memory.
     every = min([options.key_every, *(spec.leading_shape[:1] or (1,))])
     return {"key_every": every, **{key: getattr(options, key) for key in keys}}
@@ -284,4 +234,7 @@ def _compress_variable(
         rmse=figures.rmse,
         max_error=figures.max_error,
         remap_rmse=series.floors.figures().rmse,
+        correction_bytes=series.corrections,
+        bound=coding.max_error,
+        relative_bound=coding.max_rel_error,
     )

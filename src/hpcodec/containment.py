@@ -133,6 +133,11 @@ class _Contained(LocalStore):
             self._check(key)
         return await super().get_partial_values(prototype, wanted)
 
+    async def exists(self, key: str) -> bool:
+        """Whether there is a file; see :meth:`get`."""
+        self._check(key)
+        return await super().exists(key)
+
     def _check(self, key: str) -> None:
         place = self.root
         for part in PurePosixPath(key).parts:

@@ -26,6 +26,7 @@ from hpcodec.conventions import (
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.pipeline import decode_cells, decode_fields
+from hpcodec.report import bound_attributes
 from hpcodec.stages.dataset import OutputVariable, create_output
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 from hpcodec.unfinished import Note, ignored
@@ -123,7 +124,7 @@ def decompress(
         for pick in picks:
             start, steps = 0, iter(pick.steps)
             while places := list(islice(steps, batch)):
-                payloads = [store.read(pick.variable, step, level) for step in places]
+                payloads = [store.read(pick.variable, step, pick.needed) for step in places]
                 read += sum(map(len, payloads))
                 out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
                 start += len(payloads)
@@ -192,6 +193,12 @@ class Pick:
         ]
 
     @property
+    def needed(self) -> int | None:
+        """Finest level to read; None for all of a field, whose means are not means of powers."""
+        alone = self.level == BASE_LEVEL or self.variable.coding.exponent == 1
+        return self.level if alone else None
+
+    @property
     def count(self) -> int:
         """How many fields."""
         return prod(map(len, self._selection))
@@ -205,7 +212,9 @@ class Pick:
         """Variable of the result; ``kept`` are the names that it may refer to."""
         variable, leading = self.variable, len(self.variable.dims) - 2
         shape = tuple(len(where) for where in self._selection)
-        attributes = {**variable.attributes, **self._lossy}
+        on_cells = self.level is not None
+        told = bound_attributes(self.store.record, variable.name, on_cells=on_cells)
+        attributes = {**variable.attributes, **self._lossy, **told}
         if self.level is None:
             return OutputVariable(
                 name=variable.name,

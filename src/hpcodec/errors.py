@@ -49,6 +49,10 @@ class OutputError(HpcodecError, OSError):
     """An output exists already or cannot be written."""
 
 
+class BoundError(OutputError):
+    """An output does not keep the bound on its errors that was asked for."""
+
+
 class UsageError(HpcodecError, ValueError):
     """An option has a value that hpcodec does not know."""
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
+from hpcodec.bounds import Excess, beyond, both, check_same
 from hpcodec.containment import damaged
-from hpcodec.errors import GridError, HpcodecError
+from hpcodec.errors import HpcodecError
 from hpcodec.figures import ErrorFigures, ErrorSum
 from hpcodec.findings import Finding
-from hpcodec.pipeline import decode_fields
-from hpcodec.record import RecordedError
-from hpcodec.stages.dataset import find_fields, open_source, read_steps
+from hpcodec.records import RecordedError
+from hpcodec.stages.dataset import find_fields, open_source
 from hpcodec.stages.zarr_store import Store, StoredVariable
 
 __all__ = ["against_original"]
@@ -49,11 +49,15 @@ def against_original(
     try:
         for item in store.variables.values():
             try:
-                figures = _figures(store, item, source, device, batch)
+                figures, excesses = _figures(store, item, source, device, batch)
             except HpcodecError as error:
                 findings.append(Finding("error", item.name, str(error)))
             else:
                 findings += _larger(item, figures, store.record.error.get(item.name))
+                findings += [
+                    Finding("error", f"{item.name}, step {excess.step}", str(excess))
+                    for excess in excesses
+                ]
         for name in map(str, skeleton.variables):
             findings += _changed(name, skeleton, source)
         fields = set(store.variables) | set(map(str, skeleton.variables))
@@ -67,18 +71,16 @@ def against_original(
 
 def _figures(
     store: Store, item: StoredVariable, source: xr.Dataset, device: str, batch: int
-) -> ErrorFigures:
+) -> tuple[ErrorFigures, list[Excess]]:
     (spec,) = find_fields(source, [item.name])
-    if spec.grid != item.coding.grid or spec.leading_shape != item.shape[:-2]:
-        shape = (*spec.leading_shape, *spec.grid.shape)
-        raise GridError(f"expected the original's fields {item.shape}, on their grid; got {shape}.")
-    errors = ErrorSum(item.coding.grid.area_weights)
+    check_same(item, spec)
+    errors, excesses = ErrorSum(item.coding.grid.area_weights), list[Excess]()
     for start in range(0, item.steps, batch):
-        stop = min(start + batch, item.steps)
-        payloads = [store.read(item, step) for step in range(start, stop)]
-        decoded = decode_fields(payloads, item.coding, device)
-        errors.add(decoded, read_steps(source, spec, start, stop))
-    return errors.figures()
+        steps = range(start, min(start + batch, item.steps))
+        truth, decoded = both(store, item, source, spec, steps, device)
+        errors.add(decoded, truth)
+        excesses += beyond(item, start, truth, decoded)
+    return errors.figures(), excesses
 
 
 def _larger(

@@ -7,6 +7,7 @@ CompressedField  one field as the integers that a store keeps
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from math import prod
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from hpcodec.metadata import (
 from hpcodec.packing import PLAIN, Packing
 
 __all__ = [
+    "EVERYTHING",
     "FORMAT_VERSION",
     "MOST_MASKS",
     "MOST_TOGETHER",
@@ -37,6 +39,7 @@ __all__ = [
     "Coding",
     "CompressedField",
     "FieldSpec",
+    "Range",
     "Scaling",
 ]
 
@@ -55,6 +58,12 @@ _MaskCode = Annotated[
     str, Limits(most=2**24, pattern=r"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+", described="base 85")
 ]
 MaskCodes = Annotated[tuple[_MaskCode, ...], Limits(least=1, most=MOST_MASKS)]
+
+Range = tuple[float, float]
+"""Least and largest value of a field, in its unit: two float32."""
+
+EVERYTHING: Range = (-math.inf, math.inf)
+"""Limits of a field of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,14 @@ class Coding:
         How the decoded numbers are stored.
     masks : tuple of str
         Where values are missing, for fields to refer to: codes of a :class:`MaskTable`.
+    max_error : float
+        Error that any point of a field may have on the source grid, in its unit; 0 for any.
+    max_rel_error : float
+        The same, relative to the range of the field; 0 for any.
+    effort : int
+        1 where symbols are refined by a gradient through the decoder; else 0.
+    exponent : float
+        Power that values are raised to before they are normalised, above 0.
     format : str
         Version of the format.
 
@@ -171,7 +188,31 @@ class Coding:
     key_every: Annotated[int, Limits(2, MOST_TOGETHER)] = field(default=1, metadata=OPTIONAL)
     packing: Packing = field(default=PLAIN, metadata=OPTIONAL)
     masks: MaskCodes = field(default=(), metadata=OPTIONAL)
+    max_error: Positive = field(default=0.0, metadata=OPTIONAL)
+    max_rel_error: Positive = field(default=0.0, metadata=OPTIONAL)
+    effort: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
+    exponent: Positive = field(default=1.0, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the error of points has a bound."""
+        return self.max_error > 0 or self.max_rel_error > 0
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing but the bound says how large a payload is to be."""
+        return self.bounded and not self.rmse and self.size >= 4 * prod(self.grid.shape)
+
+    def bound(self, values: npt.NDArray[Any]) -> float:
+        """Error that any point of the field ``values`` may have, in its unit.
+
+        The smaller one where there are two bounds; 0 for a constant field with a relative one.
+        """
+        finite = values[np.isfinite(values)].astype(np.float64)
+        spread = float(np.ptp(finite)) if finite.size else 0.0
+        bounds = [self.max_error] if self.max_error else []
+        return min(bounds + ([self.max_rel_error * spread] if self.max_rel_error else []))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with the version of the format; options that are off are left out."""
@@ -215,6 +256,8 @@ class CompressedField:
         A normalised value times scale plus offset is the value in the field's unit.
     step : float
         Quantisation step of level 9's orthonormal residual, normalised units.
+    limits : tuple of float
+        Least and largest value of the field, in its unit; no decoded value lies beyond.
     carry : tuple of int
         For a field that follows another in time: how much of the other's base field and of its
         surprises at each level is carried over, in 64ths. Empty for a field on its own.
@@ -234,6 +277,7 @@ class CompressedField:
     offset: float
     scale: float
     step: float
+    limits: Range = EVERYTHING
     carry: tuple[int, ...] = ()
     power: tuple[int, ...] = ()
     codes: tuple[bytes, ...] = ()

@@ -13,36 +13,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.bound_search import BoundSearch
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
-from hpcodec.mask_table import NONE
+from hpcodec.judge import Judge
 from hpcodec.models import Model
-from hpcodec.stages.normalise import denormalise, normalise
+from hpcodec.stages.normalise import denormalise, lowered, measure_scaling, normalise
 from hpcodec.stages.wire import pack
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
 if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
+    from hpcodec.stages.transform import Coder
 
-__all__ = ["Errors", "Fitted", "fit"]
+__all__ = ["PASSES", "Fitted", "fit"]
+
+PASSES = 2
+"""Refinements of a field with effort: two more gain nothing, docs/design/rate.md."""
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Errors of one field where they are judged.
-
-    Parameters
-    ----------
-    floor : float
-        RMSE of the cells before they are coded, the field's unit.
-    rmse : callable
-        RMSE of decoded cells ``(1, cells)``, the field's unit.
-    """
-
-    floor: float
-    rmse: Callable[[Floats], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,76 +63,144 @@ def fit(
     model: Model,
     device: str,
     *,
-    errors: Errors,
+    judge: Judge,
     hint: Hint = AS_EXPECTED,
     after: Trail | None = None,
-    mask: tuple[int, bytes] = (NONE, b""),
 ) -> Fitted:
     """Payload of a field, the nearest below ``coding.size`` or ``coding.rmse`` that is found.
+
+    Its correction, if it has a bound, comes on top. Where nothing else is asked for, the payload is
+    that which is smallest with its correction.
 
     Parameters
     ----------
     cells : ndarray of float32
-        ``(cells,)``, nested order, the field's unit, finite.
+        ``(cells,)``, nested order, the field's unit, raised to the coding's exponent, finite.
     scaling : Scaling
         Of the field.
     coding, model : Coding, Model
         How it is coded.
     device : str
         Torch device, or ``auto``.
-    errors : Errors
+    judge : Judge
         Of the field.
     hint : Hint
         As in the result for a field like this one.
     after : Trail, optional
         Of the field that this one follows, which has the same scaling.
-    mask : (int, bytes)
-        Number of the field's mask, and its code if the field brings its own.
 
     Raises
     ------
     UsageError
         If the field cannot be had in so few bytes, or with so small an error.
     """
-    if coding.rmse and coding.rmse <= errors.floor:
+    floor = judge.rmse(cells[None]) if coding.rmse else 0.0
+    if coding.rmse and coding.rmse <= floor:
         finest = min(coding.grid.natural_level + 1, model.card.architecture["level"])
-        raise _below_floor(coding, errors, finest)
-    coder, variable = model.coder(device), model.card.variable_index(coding.variable)
-    if hint == AS_EXPECTED:
-        hint = Hint(model.card.shift(variable))
-    own = len(mask[1])
-    if own >= coding.size:
+        raise _below_floor(coding, floor, finest)
+    if (own := len(judge.told[1])) >= coding.size:
         raise UsageError(
             f"expected a field that fits in {coding.size} bytes; the mask of its missing values "
             f"alone has {own}. Choose a smaller ratio."
         )
+    unit = _unit(cells, scaling, coding) if coding.rmse or coding.free else scaling.scale
     goal = (
-        _error_goal(coding, scaling, model, errors)
+        _error_goal(coding, unit, model, judge, floor)
         if coding.rmse
         else _size_goal(coding, model, own)
     )
-    search = StepSearch(goal.limit, goal.expected, hint)
     normal = normalise(cells[None], [scaling])
-    payload, decoded, value = b"", normal, 0.0
+    task = _Task(normal, scaling, unit, coding, model, model.coder(device), judge, floor, after)
+    first = best = last = _search(task, goal, hint, np.zeros_like(normal))
+    nudge = np.zeros_like(normal)
+    for number in range(PASSES * coding.effort if normal.any() else 0):
+        pull = task.pull(last.field)
+        nudge = np.float32(0.5) * (nudge + pull) if number else pull
+        try:
+            last = _search(task, goal, last.hint, nudge)
+        except UsageError:  # what is nudged may miss what the field as it is just meets
+            break
+        best = min(best, last, key=task.figure)
+    payload = best.payload
+    if not coding.free:
+        payload = judge.with_correction(payload, best.decoded[None], scaling.scale)
+    return replace(best, payload=payload, hint=first.hint)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One field to be coded, and how; see :func:`fit`."""
+
+    normal: Floats
+    scaling: Scaling
+    unit: float
+    coding: Coding
+    model: Model
+    coder: Coder
+    judge: Judge
+    floor: float
+    after: Trail | None
+
+    @property
+    def _variable(self) -> int:
+        return self.model.card.variable_index(self.coding.variable)
+
+    def encode(self, step: float, nudge: Floats) -> tuple[CompressedField, Floats]:
+        """The field, nudged, at a step; and the cells that this decodes to, the field's unit."""
+        (field,), decoded = self.coder.encode(
+            self.normal + np.float32(step) * nudge,
+            scaling=[self.scaling],
+            bottleneck=self.coding.bottleneck,
+            steps=[step],
+            variable=self._variable,
+            after=self.after,
+        )
+        number, code = self.judge.told
+        told = replace(field, limits=self.judge.limits, mask=number, mask_code=code)
+        return told, denormalise(decoded, [self.scaling])
+
+    def search(self, goal: _Goal, hint: Hint) -> StepSearch | BoundSearch:
+        """Steps to try."""
+        card, coding = self.model.card, self.coding
+        if coding.free:
+            expected = card.expected_octave("rmse", coding.bottleneck, coding.level)
+            return BoundSearch((self.judge.bound or 0.0) / self.unit, expected, hint)
+        if hint == AS_EXPECTED:
+            hint = Hint(card.shift(self._variable))
+        return StepSearch(goal.limit, goal.expected, hint)
+
+    def pull(self, field: CompressedField) -> Floats:
+        """Nudge that a compressed field asks for."""
+        from hpcodec.stages.nudge import nudge
+
+        return nudge(self.coder, self.normal, field, variable=self._variable, after=self.after)
+
+    def figure(self, fitted: Fitted) -> float:
+        """Bytes times squared error over the cells: what a better encoding lowers."""
+        if self.coding.free:  # corrected
+            return float(len(fitted.payload))
+        decoded = normalise(fitted.decoded[None], [self.scaling])
+        error = np.mean(np.square(decoded - self.normal), dtype=np.float64)
+        return float((len(fitted.payload) - len(self.judge.told[1])) * error)
+
+
+def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> Fitted:
+    """The step for a goal, and what comes of it."""
+    search = task.search(goal, hint)
+    payload, decoded, value = b"", task.normal, 0.0
     chosen: CompressedField | None = None
     while not search.done:
-        (field,), fresh = coder.encode(
-            normal,
-            scaling=[scaling],
-            bottleneck=coding.bottleneck,
-            steps=[search.step],
-            variable=variable,
-            after=after,
-        )
-        field = replace(field, mask=mask[0], mask_code=mask[1])
-        code, values = pack(field, model.entropy), denormalise(fresh, [scaling])
+        field, values = task.encode(search.step, nudge)
+        code = pack(field, task.model.entropy)
+        if task.coding.free:
+            code = task.judge.with_correction(code, values, task.scaling.scale)
         value = goal.value(code, values)
         if search.tell(value):
             payload, decoded, chosen = code, values, field
-        if search.met and not normal.any():
+        if search.met and not task.normal.any():
             break  # a constant field is exact at any step
-    if chosen is None or not search.met or len(payload) > coding.size:
-        raise _unmet(coding, errors, value if coding.rmse else value + own, len(payload))
+    if chosen is None or not search.met or len(payload) > task.coding.size:
+        raise _unmet(task, value, len(payload))
     return Fitted(payload, decoded[0], search.hint, chosen)
 
 
@@ -160,39 +217,51 @@ def _size_goal(coding: Coding, model: Model, own: int) -> _Goal:
     return _Goal(coding.size - own, lambda payload, _: len(payload) - own, expected)
 
 
-def _error_goal(coding: Coding, scaling: Scaling, model: Model, errors: Errors) -> _Goal:
+def _unit(cells: Floats, scaling: Scaling, coding: Coding) -> float:
+    """Scale of the values themselves."""
+    if coding.exponent == 1:
+        return scaling.scale
+    return measure_scaling(lowered(cells, coding.exponent)).scale
+
+
+def _error_goal(coding: Coding, unit: float, model: Model, judge: Judge, floor: float) -> _Goal:
     """Error of coding alone, which a step governs: its square adds to that of the remap."""
     card = model.card.expected_octave("rmse", coding.bottleneck, coding.level)
-    floor = errors.floor**2
 
     def value(_: bytes, decoded: Floats) -> float:
-        return math.sqrt(max(errors.rmse(decoded) ** 2 - floor, 0.0))
+        return math.sqrt(max(judge.rmse(decoded) ** 2 - floor**2, 0.0))
 
-    limit = math.sqrt(coding.rmse**2 - floor)
-    return _Goal(limit, value, lambda error: card(error / scaling.scale))
+    limit = math.sqrt(coding.rmse**2 - floor**2)
+    return _Goal(limit, value, lambda error: card(error / unit))
 
 
-def _below_floor(coding: Coding, errors: Errors, finest: int) -> UsageError:
+def _below_floor(coding: Coding, floor: float, finest: int) -> UsageError:
     finer = f", or for a finer level, up to {finest}" if coding.level < finest else ""
     return UsageError(
-        f"expected an RMSE above {errors.floor:.4g}, which the remap to HEALPix level "
-        f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * errors.floor:.3g} or "
+        f"expected an RMSE above {floor:.4g}, which the remap to HEALPix level "
+        f"{coding.level} alone costs; got {coding.rmse:g}. Ask for {1.02 * floor:.3g} or "
         f"more{finer}."
     )
 
 
-def _unmet(coding: Coding, errors: Errors, value: float, length: int) -> UsageError:
+def _unmet(task: _Task, value: float, length: int) -> UsageError:
+    coding = task.coding
+    if coding.free:
+        return UsageError(
+            f"expected a bound that takes no more than the field itself, {coding.size:,} bytes; "
+            f"{task.judge.bound:g} takes {length:,}. Ask for a larger maximum error."
+        )
     if not coding.rmse:
         return UsageError(
             f"expected a field that fits in {coding.size} bytes; its smallest payload has "
-            f"{value:.0f}. Choose a smaller ratio."
+            f"{value + len(task.judge.told[1]):.0f}. Choose a smaller ratio."
         )
     if length:
         return UsageError(
             f"expected an RMSE that takes no more than the field itself, {coding.size:,} bytes; "
             f"{coding.rmse:g} takes {length:,}. Ask for a larger RMSE."
         )
-    least = math.hypot(value, errors.floor)
+    least = math.hypot(value, task.floor)
     finer = ", or for a finer bottleneck" if coding.bottleneck < coding.level else ""
     return UsageError(
         f"expected an RMSE of at least {least:.4g}, the least at bottleneck level "

@@ -6,10 +6,11 @@ from typing import Any
 
 from hpcodec.grid import cell_count
 from hpcodec.models import is_installed
+from hpcodec.report import bound_text
 from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
-__all__ = ["describe"]
+__all__ = ["describe", "described_table"]
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -55,6 +56,9 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),
         "field_bytes": coding.size,
         "field_rmse": coding.rmse,
+        "max_error": coding.max_error,
+        "max_rel_error": coding.max_rel_error,
+        "first_correction_bytes": header.correction,
         "first_field_bytes": {
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },
@@ -62,3 +66,37 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "mask_bytes": store.record.masks.get(item.name, 0),
         "error": error.to_dict() if (error := store.record.error.get(item.name)) else {},
     }
+
+
+def described_table(about: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows of what ``hpcodec info`` prints, from :func:`describe`."""
+    columns = (
+        "variable",
+        "shape",
+        "model",
+        "coded to",
+        "RMSE",
+        "max error",
+        "remap alone",
+        "bound",
+        "masks",
+        "bytes by level",
+    )
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            " x ".join(str(size) for size in item["dims"].values()),
+            item["model"] if item["installed"] else f"{item['model']}, not installed",
+            f"level {item['bottleneck']} of {item['level']}",
+            *(
+                f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
+                for key in ("rmse", "max_error", "remap_rmse")
+            ),
+            bound_text(item["max_error"], item["max_rel_error"], item["units"]),
+            f"{item['mask_bytes']:,} bytes" if item["mask_bytes"] else "",
+            " ".join(str(size) for size in item["first_field_bytes"].values())
+            + f" + {item['first_correction_bytes']}" * (item["first_correction_bytes"] > 0),
+        )
+        for name, item in about["variables"].items()
+    ]
+    return columns, rows

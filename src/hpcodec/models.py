@@ -23,7 +23,7 @@ from hpcodec.cards import CARD, ModelCard, read_card
 from hpcodec.entropy.arrays import NAMES, from_arrays
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, ModelError, UsageError, nearest
-from hpcodec.fields import FieldSpec
+from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "find_models",
     "is_installed",
     "load_model",
+    "model_for",
 ]
 
 WEIGHTS, STATICS = "model.safetensors", "statics.safetensors"
@@ -125,6 +126,25 @@ def load_model(name: str, weights: str = "") -> Model:
                 "another or none. Install the model again."
             )
     return Model(card, folder, _entropy(folder, card.weights))
+
+
+def model_for(coding: Coding) -> Model:
+    """Model of a coding.
+
+    Raises
+    ------
+    FormatError
+        If it has not the level that the coding says.
+    ModelError
+        If it is not installed.
+    """
+    model = load_model(coding.model, coding.weights)
+    if (finest := model.card.architecture["level"]) < coding.level:
+        raise FormatError(
+            f"expected a 'level' up to {finest}, the finest of model '{coding.model}'; got "
+            f"{coding.level}. The store is damaged."
+        )
+    return model
 
 
 def _not_installed(name: str, weights: str, got: str) -> ModelError:

@@ -170,6 +170,12 @@ class StoreOutput(ZarrOutput):
         return self._group
 
     @property
+    def path(self) -> Path:
+        """Where it is while it is written."""
+        assert isinstance(self._where, Path)
+        return self._where
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         place = self._group.store_path

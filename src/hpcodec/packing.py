@@ -6,6 +6,7 @@ stored numbers --Packing.unpack--> physical values, missing ones NaN
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 import sys
@@ -111,6 +112,32 @@ class Packing:
                 most = float(np.nextafter(most, 0))
             stored = np.rint(exact).clip(least, most).astype(read).view(dtype)
         return self._apart(stored)
+
+    def room(self, bound: float, values: Stored) -> float:
+        """Error that values may have before :meth:`pack` so that ``bound`` holds after it.
+
+        Parameters
+        ----------
+        bound : float
+            Error of what is stored at most, in the unit of the values.
+        values : ndarray
+            Those that are stored exactly; what is not finite does not count.
+
+        Returns
+        -------
+        float
+            Of integers maybe more than the bound, as rounding brings values back; of floats less.
+        """
+        dtype, told = self.native, dict(self.attributes)
+        finite = values[np.isfinite(values)].astype(np.float64)
+        if dtype.kind == "f":
+            scale = abs(float(told.get("scale_factor", 1)))
+            most = np.abs(finite - float(told.get("add_offset", 0))).max(initial=0) / scale
+            return bound - scale * float(np.spacing(dtype.type(most))) / 2
+        step = abs(float(told.get("scale_factor", 1)))
+        lost = 4 * float(np.spacing(np.abs(finite).max(initial=step)))
+        whole = max(math.floor((bound - lost) / step), 0)
+        return (whole + 0.5) * step * (1 - 1e-6)
 
     def _apart(self, stored: Stored) -> Stored:
         """``stored``, with each number that reads as missing moved to one beside it."""

@@ -1,39 +1,38 @@
 """The stages in order, and back, for the fields of one chunk.
 
-    stored -> fill -> to_healpix -> fit (normalise -> encode -> pack, a few times) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> restore -> stored
+    stored -> fill -> to_healpix -> fit (normalise -> encode -> pack -> correct) -> payloads
+    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> correct -> restore -> stored
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.chains import unchain
+from hpcodec.arithmetic import plain_float32
+from hpcodec.chains import Followed, last_of, unchain
 from hpcodec.coarse import decode_base, in_units, masks_of
-from hpcodec.errors import FormatError
-from hpcodec.fields import Coding, Scaling
-from hpcodec.fitting import Errors, fit
-from hpcodec.grid import BASE_LEVEL
-from hpcodec.mask_table import NONE, MaskTable, restored, without_missing
+from hpcodec.correction import corrected
+from hpcodec.errors import UsageError
+from hpcodec.fields import Coding, CompressedField
+from hpcodec.fitting import fit
+from hpcodec.grid import BASE_LEVEL, cell_count
+from hpcodec.judge import Judge
+from hpcodec.mask_table import MaskTable, restored, without_missing
 from hpcodec.masks import Mask
 from hpcodec.missing import fill_smoothly
-from hpcodec.models import Model, load_model
+from hpcodec.models import load_model, model_for, resolve_device
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, measure_scaling
+from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, raised, within
+from hpcodec.stages.wire import correction_in
 from hpcodec.step_search import AS_EXPECTED, Hint
-
-if TYPE_CHECKING:
-    from hpcodec.stages.trail import Trail
 
 __all__ = [
     "Encoded",
@@ -45,18 +44,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float32]
-
-
-# Torch uses all cores for one batch; two at a time would only take more memory.
-_NETWORK = threading.Lock()
-
-
-@dataclass(frozen=True, eq=False)
-class Followed:
-    """A field that another may follow: its scaling, which both have, and its trail."""
-
-    scaling: Scaling
-    trail: Trail
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +84,9 @@ def encode_fields(
 ) -> Encoded:
     """Compress fields, each into at most ``coding.size`` bytes or down to ``coding.rmse``.
 
+    Where the coding has a bound, a correction comes on top. With nothing else asked for, the two
+    together are as small as a few trials make them.
+
     Parameters
     ----------
     stored : ndarray
@@ -122,28 +112,17 @@ def encode_fields(
         If the fields cannot be had in so few bytes, or with so small an error.
     """
     remap, packing = remap_for(coding.grid, coding.level, coding.remap), coding.packing
-    values = packing.finite(stored)
-    masks = [Mask.of(field, packing) for field in stored]
-    cells = remap.to_healpix(np.stack([fill_smoothly(field) for field in values]))
-
-    def stored_of(decoded: Floats, masks: Sequence[Mask]) -> npt.NDArray[Any]:
-        return restored(remap.to_latlon(decoded), masks, packing)
-
-    def errors_of(i: int) -> Errors:
-        truth, weights = values[i], coding.grid.area_weights
-
-        def rmse(decoded: Floats) -> float:
-            (field,) = stored_of(decoded, masks[i : i + 1])
-            return _rmse(packing.unpack(field), truth, weights)
-
-        return Errors(rmse(cells[i : i + 1]), rmse)
-
-    table = MaskTable(coding.grid.shape, coding.masks)
-    found = [table.find(mask) for mask in masks]
-    encoded = _encode(cells, coding, device, hint, errors_of, last, found)
-    decoded, floor = stored_of(encoded.decoded, masks), stored_of(cells, masks)
-    told = sum(len(code) for _, code in found)
-    return dataclasses.replace(encoded, decoded=decoded, floor=floor, mask_bytes=told)
+    where = remap.to_latlon, coding.grid.area_weights, coding.exponent
+    table, values, judges = MaskTable(coding.grid.shape, coding.masks), packing.finite(stored), []
+    for number, one in enumerate(values):
+        truth = np.where(np.isfinite(one), packing.unpack(stored[number]), np.nan)
+        limits = measure_limits(one[None][:, np.isfinite(one)])[0]
+        bound = coding.bound(truth) if coding.bounded else None
+        mask = Mask.of(stored[number], packing)
+        shown = *where, limits, bound, packing, mask, table.find(mask)
+        judges.append(Judge(truth[None], *shown))
+    cells = remap.to_healpix(np.stack([fill_smoothly(one) for one in values]))
+    return _encode(raised(cells, coding.exponent), judges, coding, device, hint, last)
 
 
 def encode_cells(
@@ -159,58 +138,54 @@ def encode_cells(
         As for :func:`encode_fields`, but its error is over the cells.
     device, hint
         As for :func:`encode_fields`.
+
+    Raises
+    ------
+    UsageError
+        As for :func:`encode_fields`; or if the coding has a bound, which holds on a grid only.
     """
-
-    def errors_of(i: int) -> Errors:
-        return Errors(0.0, lambda decoded: _rmse(decoded[0], cells[i], np.ones(1)))
-
-    return _encode(cells, coding, device, hint, errors_of)
+    if coding.bounded:
+        raise UsageError("expected a coding without a bound for cells; got one. Leave it out.")
+    judges = [Judge(one[None], lambda c: c, np.ones(1), coding.exponent) for one in cells]
+    return _encode(raised(cells, coding.exponent), judges, coding, device, hint)
 
 
 def _encode(
     cells: Floats,
+    judges: Sequence[Judge],
     coding: Coding,
     device: str,
     hint: Hint,
-    errors_of: Callable[[int], Errors],
     last: Followed | None = None,
-    masks: Sequence[tuple[int, bytes]] = (),
 ) -> Encoded:
     """Field by field: each shows where to look for the next."""
-    model = load_model(coding.model, coding.weights)
-    payloads, decoded = [], np.empty_like(cells)
-    for i, one in enumerate(cells):
+    model, coder_device = load_model(coding.model, coding.weights), resolve_device(device)
+    payloads, decoded, floor = [], [], []
+    for one, judge in zip(cells, judges, strict=True):
         scaling = measure_scaling(one)
         if last and not alike(scaling, last.scaling):
             last = None
         scaling, after = (last.scaling, last.trail) if last else (scaling, None)
-        with _NETWORK:
+        with plain_float32(coder_device):
             fitted = fit(
                 one,
                 scaling,
                 coding,
                 model,
                 device,
-                errors=errors_of(i),
+                judge=judge,
                 hint=hint,
                 after=after,
-                mask=masks[i] if masks else (NONE, b""),
             )
             if coding.key_every > 1:
                 last = Followed(scaling, model.coder(device).trail(fitted.field, after))
         payloads.append(fitted.payload)
-        decoded[i], hint = fitted.decoded, fitted.hint
-    return Encoded(payloads, decoded, cells, hint, last)
-
-
-def _rmse(
-    decoded: npt.NDArray[Any], truth: npt.NDArray[Any], weights: npt.NDArray[np.float64]
-) -> float:
-    """Of the points that have a value; 0 where none has."""
-    there = np.isfinite(truth)
-    error = np.where(there, decoded.astype(np.float64) - truth, 0)
-    area = float((weights * there).sum())
-    return float(np.sqrt((weights * error**2).sum() / area)) if area else 0.0
+        field = _corrected(judge.shown(fitted.decoded[None]), [fitted.payload])
+        decoded.append(judge.stored(field))
+        floor.append(judge.stored(judge.shown(one[None])))
+        hint = fitted.hint
+    told = sum(len(judge.told[1]) for judge in judges)
+    return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last, told)
 
 
 def decode_cells(
@@ -255,27 +230,24 @@ def decode_cells(
     """
     if level == BASE_LEVEL:
         return decode_base(payloads, coding)
-    cells, masks = _decode(payloads, coding, level, device, sharp)
-    return without_missing(cells, masks, coding.grid, coding.level)
-
-
-def decode_fields(
-    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
-) -> npt.NDArray[Any]:
-    """Fields on the source grid, ``(n, rows, columns)``, as the source has its numbers stored.
-
-    What was missing is what it was, bit for bit. See :func:`decode_cells`.
-    """
-    cells, masks = _decode(payloads, coding, coding.level, device, sharp)
-    values = remap_for(coding.grid, coding.level, coding.remap).to_latlon(cells)
-    return restored(values, masks, coding.packing)
+    # Means of powers are not the powers of means: these need all levels.
+    whole = level if coding.exponent == 1 else max(level, coding.level)
+    cells, fields = _decode(payloads, coding, whole, device, sharp=sharp)
+    if whole > level:
+        parts = cells.reshape(len(cells), cell_count(level), -1)
+        cells = np.asarray(parts.mean(-1, dtype=np.float64), np.float32)
+    return without_missing(cells, masks_of(fields, coding), coding.grid, coding.level)
 
 
 def _decode(
-    payloads: Sequence[bytes], coding: Coding, level: int, device: str, sharp: bool
-) -> tuple[Floats, list[Mask]]:
-    """Whole fields of cells, and where values are missing on the source grid."""
-    model = _model_of(coding)
+    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
+) -> tuple[Floats, list[CompressedField]]:
+    """Whole fields of cells, and what they were decoded from.
+
+    Limits are for the source grid: cells reach beyond them so that what lies between comes out
+    right, and so that coarser levels are the means of finer ones.
+    """
+    model, coder_device = model_for(coding), resolve_device(device)
     decode = partial(
         model.coder(device).decode,
         level=level,
@@ -283,22 +255,42 @@ def _decode(
         variable=model.card.variable_index(coding.variable),
         sharp=sharp,
     )
-    with _NETWORK:
+    with plain_float32(coder_device):
         fields, trails = unchain(payloads, coding, model, level, device)
         if any(trails):
             pairs = zip(fields, trails, strict=True)
             cells = np.concatenate([decode([field], after=after) for field, after in pairs])
         else:
             cells = decode(fields)
-    return in_units(cells, fields), masks_of(fields, coding)
+    return in_units(cells, fields, coding.exponent), fields
 
 
-def _model_of(coding: Coding) -> Model:
-    """Model of a coding, which must have the level that the coding says."""
-    model = load_model(coding.model, coding.weights)
-    if (finest := model.card.architecture["level"]) < coding.level:
-        raise FormatError(
-            f"expected a 'level' up to {finest}, the finest of model '{coding.model}'; got "
-            f"{coding.level}. The store is damaged."
+def decode_fields(
+    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
+) -> npt.NDArray[Any]:
+    """Fields on the source grid, ``(n, rows, columns)``, as the source has its numbers stored.
+
+    With their corrections, where they have a bound; these are none of a field made sharp. What was
+    missing is what it was, bit for bit. See :func:`decode_cells`.
+
+    Raises
+    ------
+    UsageError
+        If a field that has a bound is to be made sharp.
+    """
+    if sharp and coding.bounded:
+        raise UsageError(
+            "expected no sharpening of fields whose error has a bound: it would break the bound. "
+            "Leave it out, or decompress to a HEALPix level."
         )
-    return model
+    cells, fields = _decode(payloads, coding, coding.level, device, sharp=sharp)
+    remap = remap_for(coding.grid, coding.level, coding.remap)
+    values = within(remap.to_latlon(cells), [field.limits for field in fields])
+    values = _corrected(values, [last_of(payload, coding) for payload in payloads])
+    return restored(values, masks_of(fields, coding), coding.packing)
+
+
+def _corrected(fields: Floats, payloads: Sequence[bytes]) -> Floats:
+    for i, payload in enumerate(payloads):
+        fields[i] = corrected(fields[i], correction_in(payload))
+    return fields

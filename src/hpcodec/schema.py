@@ -12,7 +12,7 @@ from hpcodec.cards import ModelCard
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
 from hpcodec.metadata import schema_of
-from hpcodec.record import Record
+from hpcodec.records import Record
 from hpcodec.stored import ATTRIBUTE, CODEC
 
 __all__ = ["schema"]

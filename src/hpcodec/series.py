@@ -21,6 +21,7 @@ from hpcodec.journal import Journal
 from hpcodec.output_store import StoreOutput
 from hpcodec.packing import Packing
 from hpcodec.pipeline import Encoded, Followed, encode_fields
+from hpcodec.stages.wire import read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 __all__ = ["Batches", "Series", "Told", "write_series"]
@@ -53,6 +54,7 @@ class Series:
         self.done = 0  # fields
         # Bytes of the payloads, and of these what tells where values are missing.
         self.size = self.masks = sum(map(len, coding.masks))
+        self.corrections = 0  # of the payloads, what keeps a bound
         self._length, self._cycle = prod(leading[:1]), prod(leading[1:])
         self._key_every, self._packing = coding.key_every, packing
         # Fields that follow another have hints of their own: they need other steps than key fields.
@@ -97,12 +99,13 @@ class Series:
         chunk = b"".join(payloads) if self.closes(step) else b""
         if not chunk:
             self._open[place] = payloads, encoded.last
-        truth = self._packing.finite(field[None])
+        truth = self._packing.unpack(field[None])
         self.errors.add(self._packing.unpack(encoded.decoded), truth)
         self.floors.add(self._packing.unpack(encoded.floor), truth)
         self.done = step + 1
         self.size += len(encoded.payloads[0])
         self.masks += encoded.mask_bytes
+        self.corrections += read_header(encoded.payloads[0]).correction
         self._fields_sum = zlib.crc32(field.tobytes(), self._fields_sum)
         self._chunks_sum = zlib.crc32(chunk, self._chunks_sum)
         return chunk
@@ -115,6 +118,7 @@ class Series:
             "done": self.done,
             "size": self.size,
             "masks": self.masks,
+            "corrections": self.corrections,
             "sums": [self._fields_sum, self._chunks_sum],
             "errors": self.errors.sums,
             "floors": self.floors.sums,
@@ -124,6 +128,7 @@ class Series:
     def go_on(self, state: dict[str, Any]) -> None:
         """Begin with the state of another time."""
         self.done, self.size, self.masks = (state[key] for key in ("done", "size", "masks"))
+        self.corrections = state["corrections"]
         self._fields_sum, self._chunks_sum = state["sums"]
         self.errors.go_on(state["errors"])
         self.floors.go_on(state["floors"])

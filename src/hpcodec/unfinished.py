@@ -19,13 +19,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hpcodec.errors import MissingValueError, OutputError, UsageError
+from hpcodec.errors import BoundError, MissingValueError, OutputError, UsageError
 from hpcodec.output_formats import reported
 
 __all__ = ["Growth", "Note", "flush", "growing", "ignored", "partial_folder"]
 
 Note = Callable[[str], None]
 """Called with a line on what was found, or is kept, of a run that did not end well."""
+
+
+_FAILS_AGAIN = (BoundError, MissingValueError, UsageError)
 
 
 def ignored(line: str) -> None:
@@ -123,7 +126,7 @@ def growing(
                 _put_in_place(growth)
         except BaseException as error:
             # The same again would fail again, but what is done may be worth hours.
-            if growth.resumable and not isinstance(error, UsageError | MissingValueError):
+            if growth.resumable and not isinstance(error, _FAILS_AGAIN):
                 note(
                     f"what is done is kept in '{growth.folder}': go on with --resume, or begin "
                     "anew with --overwrite."

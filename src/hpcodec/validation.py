@@ -15,13 +15,14 @@ from hpcodec.coarse import chain_of, masks_of, unpacked
 from hpcodec.conformance import conformance
 from hpcodec.containment import damaged
 from hpcodec.conventions import degrees, horizontal_axis
+from hpcodec.correction import read_correction
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.faithfulness import against_original
 from hpcodec.findings import Finding
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
 from hpcodec.models import load_model
-from hpcodec.stages.wire import read_header
+from hpcodec.stages.wire import correction_in, read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
 __all__ = ["Finding", "validate"]
@@ -42,7 +43,8 @@ def validate(
     path : str
         The store.
     original : str
-        The dataset that was compressed; then every field is decoded and compared with it, too.
+        The dataset that was compressed; then every field is decoded and compared with it, too, and
+        with its bound.
     device, batch
         As for :func:`hpcodec.decompress`, beside an original.
 
@@ -110,10 +112,10 @@ def _damaged_fields(
             header = read_header(own)
             if header.carry and not before:
                 raise FormatError("expected the field that another follows; got none before it.")
-            announced = header.size + header.mask_size + sum(header.lengths)
-            if announced != len(own):
-                raise FormatError(f"expected a payload of {announced} bytes; got {len(own)}.")
+            if header.whole != len(own):
+                raise FormatError(f"expected a payload of {header.whole} bytes; got {len(own)}.")
             masks_of([unpacked(own, item.coding, entropy, level)], item.coding)
+            read_correction(correction_in(own), item.coding.grid.shape)
         except HpcodecError as error:
             yield Finding("checksum", f"{item.name}, step {step}", str(error))
 

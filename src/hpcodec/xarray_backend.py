@@ -202,7 +202,7 @@ class _Fields(BackendArray):
         batch = max(_BATCH, self._pick.variable.coding.key_every)
         for start in range(0, len(steps), batch):
             payloads = [
-                self._store.read(self._pick.variable, step, self._pick.level)
+                self._store.read(self._pick.variable, step, self._pick.needed)
                 for step in steps[start : start + batch]
             ]
             fields = self._pick.decode(payloads, self._device, self._sharp)

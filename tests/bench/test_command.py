@@ -93,7 +93,7 @@ def test_an_error_asked_of_ours_is_encoded_beside_it(source: str, tmp_path: Path
 
 def test_a_missing_package_is_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lacking = Recipe("peer", "classical", "a peer", lambda case: shifting(), {"no_module": "pack"})
-    monkeypatch.setattr(command, "recipes", lambda device: (*recipes(device), lacking))
+    monkeypatch.setattr(command, "recipes", lambda device, cnn: (*recipes(device, cnn), lacking))
     out, error = run(source, "--ratio", "8", "--codec", "peer", *QUICK)
     assert error.startswith("hpcodec: peer is left out: expected the package pack; ")
     assert error.count("\n") == 1
@@ -106,7 +106,7 @@ def test_a_codec_that_fails_is_one_line(source: str, monkeypatch: pytest.MonkeyP
         raise UsageError("expected another grid. Leave it out.")
 
     broken = Recipe("peer", "classical", "a peer", build)
-    monkeypatch.setattr(command, "recipes", lambda device: (*recipes(device), broken))
+    monkeypatch.setattr(command, "recipes", lambda device, cnn: (*recipes(device, cnn), broken))
     out, error = run(source, "--ratio", "8", "--codec", "peer", *QUICK)
     assert error == "hpcodec: peer is left out of t2m, a.nc: expected another grid. Leave it out.\n"
     assert "peer" not in out
@@ -114,6 +114,7 @@ def test_a_codec_that_fails_is_one_line(source: str, monkeypatch: pytest.MonkeyP
 
 def test_refusals(source: str, tmp_path: Path) -> None:
     assert "Did you mean 'block-means'" in str(refused(source, "--codec", "block-mean"))
+    assert "Add --cnn WEIGHTS" in str(refused(source, "--codec", "cnn-float32"))
     assert "Add --codec hpcodec" in str(refused(source, "--targets", *QUICK))
     assert "above 0" in str(refused(source, "--ratio", "-1"))
     assert "does not exist" in str(refused("no.nc"))

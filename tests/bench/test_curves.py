@@ -51,3 +51,9 @@ def test_what_was_asked_for_is_not_interpolated() -> None:
     made = curve("a", "ours", (16, 0.1), (256, 1.0), by_ratio=True)
     made = type(made)(made.name, made.kind, (*made.points, exact), by_ratio=True)
     assert at_ratio(made, 64) is exact
+
+
+def test_a_single_point_is_shown_where_it_is() -> None:
+    made = curve("a", "paper", (21.1234, 0.1))
+    assert at_ratio(made, 21.12) == made.points[0]
+    assert at_ratio(made, 21.0) is None

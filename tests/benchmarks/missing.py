@@ -23,7 +23,8 @@ from scipy.ndimage import gaussian_filter
 from hpcodec.coding import coding_for
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding
-from hpcodec.fitting import Errors, fit
+from hpcodec.fitting import fit
+from hpcodec.judge import Judge
 from hpcodec.masks import Mask, encode_mask
 from hpcodec.missing import fill_nearest, fill_smoothly
 from hpcodec.models import load_model
@@ -81,17 +82,12 @@ def mask_sizes(missing: Flags) -> dict[str, int]:
 
 def payload(field: Floats, filled: Floats, coding: Coding) -> int:
     """Bytes of a payload with the coding's RMSE over valid points."""
-    there = np.isfinite(field)
-    weights = coding.grid.area_weights * there
     remap = remap_for(coding.grid, coding.level, coding.remap)
     (cells,) = remap.to_healpix(filled[None])
 
-    def rmse(decoded: Floats) -> float:
-        error = np.where(there, remap.to_latlon(decoded)[0].astype(np.float64) - field, 0)
-        return float(np.sqrt((weights * error**2).sum() / weights.sum()))
-
-    model, errors = load_model(coding.model, coding.weights), Errors(rmse(cells[None]), rmse)
-    return len(fit(cells, measure_scaling(cells), coding, model, "auto", errors=errors).payload)
+    judge = Judge(field[None], remap.to_latlon, coding.grid.area_weights)
+    model = load_model(coding.model, coding.weights)
+    return len(fit(cells, measure_scaling(cells), coding, model, "auto", judge=judge).payload)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from hpcodec.errors import HpcodecError
 from hpcodec.fields import Coding
 from hpcodec.metadata import read_object
 from hpcodec.models import load_model
-from hpcodec.record import Record
+from hpcodec.records import Record
 from hpcodec.stages.wire import split_payloads
 from tests.golden.make import FOLDER, MODEL, golden_models
 from tests.hostile import read_payload, sealed

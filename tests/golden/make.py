@@ -65,10 +65,30 @@ def gaussian() -> xr.Dataset:
 
 
 def holes() -> xr.Dataset:
-    """Some values are missing."""
-    data = series(2)
-    data["t2m"].values[0, 4:9, 5:20] = np.nan
+    """Values are missing: in two steps the same, in one elsewhere too, in one nowhere."""
+    data = series(4)
+    data["t2m"].values[:3, 4:9, 5:20] = np.nan
+    data["t2m"].values[1, 20:30, 60:70] = 9.969209968386869e36
     return data
+
+
+def packed() -> xr.Dataset:
+    """Integers of 16 bits, longitude before latitude, a static coast."""
+    data = series(3)
+    about = {"scale_factor": 0.01, "add_offset": 273.15, "_FillValue": np.int16(-32767)}
+    values = np.rint((data["t2m"].values - 273.15) / 0.01).astype("i2")
+    values[:, 10:20, 30:40] = -32767
+    data["t2m"] = (("time", "lon", "lat"), values.transpose(0, 2, 1), {**data.t2m.attrs, **about})
+    return data
+
+
+def rain() -> xr.Dataset:
+    """Never negative, and mostly nothing."""
+    data = series(2)
+    values = np.maximum(data["t2m"].values - 285, 0) * 1e-4
+    about = {"standard_name": "precipitation_flux", "units": "kg m-2 s-1"}
+    data["t2m"] = (data["t2m"].dims, values.astype("f4"), about)
+    return data.rename(t2m="pr")
 
 
 def store(source: xr.Dataset, **options: Any) -> Callable[[Path], None]:
@@ -103,7 +123,13 @@ CASES: dict[str, Callable[[Path], None]] = {
     "ratio": store(series(3)),
     "rmse": store(series(1), rmse={"t2m": 0.5}),
     "variables": store(rich(), bottleneck=4),
-    "filled": store(holes(), fill="nearest"),
+    "missing": store(holes()),
+    "packed": store(packed()),
+    "base-group": store(series(2), rmse={"t2m": 0.5}, base=True),
+    "bound": store(series(2), max_error={"t2m": 0.25}),
+    "bound-packed": store(packed(), ratio=8, max_rel_error={"t2m": 0.01}),
+    "exponent": store(rain()),
+    "effort": store(series(3), effort=1),
     "key-every": store(series(6), key_every=4),
     "base-only": store(series(2), bottleneck=3),
     "idw": store(series(2), remap="idw"),
@@ -145,12 +171,15 @@ def symbols(payloads: list[bytes], coding: Coding) -> str:
 
 def decoded(payloads: list[bytes], coding: Coding, name: str) -> dict[str, Values]:
     """Fields on the source grid, and cells of the base and of the model's finest level."""
-    return {
-        name: decode_fields(payloads, coding, "cpu"),
+    unpack = coding.packing.unpack
+    found = {
+        name: unpack(decode_fields(payloads, coding, "cpu")),
         f"{name}.3": decode_cells(payloads, coding, 3, "cpu"),
         f"{name}.{LEVEL}": decode_cells(payloads[:1], coding, LEVEL, "cpu"),
-        f"{name}.sharp": decode_fields(payloads[:1], coding, "cpu", sharp=True),
     }
+    if not coding.bounded:
+        found[f"{name}.sharp"] = unpack(decode_fields(payloads[:1], coding, "cpu", sharp=True))
+    return found
 
 
 def make_model(folder: Path) -> None:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from hpcodec.errors import GridError
 from hpcodec.fields import Scaling
 from hpcodec.grid import cell_count
-from hpcodec.stages.normalise import denormalise, measure_scaling, normalise
+from hpcodec.stages.normalise import (
+    denormalise,
+    lowered,
+    measure_limits,
+    measure_scaling,
+    normalise,
+    raised,
+    within,
+)
 from tests.tiny import smooth_cells
 
 SCALINGS = st.builds(Scaling, st.floats(-1e5, 1e5), st.floats(1e-6, 1e6))
@@ -84,3 +92,45 @@ def test_scale_survives_float32(value: float, places: int) -> None:
 def test_whole_spheres_only() -> None:
     with pytest.raises(GridError, match="whole sphere"):
         measure_scaling(np.zeros(100, "f4"))
+
+
+@given(
+    fields=st.integers(1, 3).flatmap(
+        lambda n: st.lists(
+            st.lists(st.floats(width=32, allow_nan=False), min_size=6, max_size=6),
+            min_size=n,
+            max_size=n,
+        )
+    ),
+    seed=st.integers(0, 2**32),
+)
+def test_nothing_is_beyond_the_limits(fields: list[list[float]], seed: int) -> None:
+    truth = np.array(fields, "f4").reshape(-1, 2, 3)
+    limits = measure_limits(truth)
+    np.testing.assert_array_equal(within(truth, limits), truth)
+    noise = np.random.default_rng(seed).normal(0, 1e3, truth.shape)
+    decoded = (truth.astype("f8") + noise).clip(-3e38, 3e38).astype("f4")
+    shown = within(decoded, limits)
+    assert shown.dtype == np.float32
+    for one, (low, high) in zip(shown, limits, strict=True):
+        assert one.min() >= low
+        assert one.max() <= high
+    # Never farther from the truth, and what lies within is left alone.
+    assert (np.abs(shown.astype("f8") - truth) <= np.abs(decoded.astype("f8") - truth)).all()
+    for one, was, (low, high) in zip(shown, decoded, limits, strict=True):
+        inside = (was >= low) & (was <= high)
+        np.testing.assert_array_equal(one[inside], was[inside])
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
+    exponent=st.floats(0.2, 1),
+)
+def test_a_power_is_undone(values: list[float], exponent: float) -> None:
+    fields = np.array([values], "f4")
+    powers = raised(fields, exponent)
+    assert powers.dtype == np.float32
+    np.testing.assert_array_equal(np.sign(powers), np.sign(fields))
+    order = np.argsort(fields[0])
+    assert (np.diff(powers[0][order]) >= 0).all()
+    np.testing.assert_allclose(lowered(powers, exponent), fields, rtol=1e-5)

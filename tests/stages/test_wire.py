@@ -15,10 +15,13 @@ from hpcodec.fields import CompressedField
 from hpcodec.stages.wire import (
     HEADER_MOST,
     MAGIC,
+    correction_in,
     pack,
     prefix_size,
     read_header,
+    split_payloads,
     unpack,
+    with_correction,
 )
 from tests.tiny import assert_same, compressed_field, fitted_entropy, flat_entropy
 
@@ -34,9 +37,10 @@ def header(
     scale: float = 1,
     step: float = 1,
     carry: bytes = b"",
+    limits: tuple[float, float] = (0, 1),
 ) -> bytes:
     levels = 2 + len(lengths) if bottleneck is None else bottleneck
-    fixed = struct.pack("<4sBBfff", MAGIC, levels, bool(carry), 0, scale, step)
+    fixed = struct.pack("<4sBBfffff", MAGIC, levels, bool(carry), 0, scale, step, *limits)
     power = bytes(len(lengths) - 1)
     head = fixed + struct.pack(f"<{len(lengths)}I", *lengths) + power + carry
     return head + struct.pack("<I", zlib.crc32(head))
@@ -58,6 +62,7 @@ def sealed(*codes: bytes) -> bytes:
     offset=st.floats(width=32, allow_nan=False, allow_infinity=False),
     scale=st.floats(2.0**-100, 2.0**100, width=32),
     step=st.floats(2.0**-20, 2.0**20, width=32),
+    limits=st.tuples(*2 * [st.floats(width=32, allow_nan=False)]).map(sorted),
 )
 def test_round_trip(
     bottleneck: int,
@@ -68,6 +73,7 @@ def test_round_trip(
     offset: float,
     scale: float,
     step: float,
+    limits: list[float],
 ) -> None:
     drawn = compressed_field(bottleneck, size, seed)
     field = CompressedField(
@@ -76,6 +82,7 @@ def test_round_trip(
         offset,
         scale,
         step,
+        (limits[0], limits[1]),
         carry=tuple(carry or ())[: bottleneck - 2],
         power=tuple(power or ())[: bottleneck - 3],
     )
@@ -226,6 +233,13 @@ def test_impossible_scaling(scale: float, step: float) -> None:
         read_header(header([8], scale=scale, step=step))
 
 
+@pytest.mark.parametrize("limits", [(1, 0), (float("nan"), 1), (0, float("nan"))])
+def test_impossible_limits(limits: tuple[float, float]) -> None:
+    assert read_header(header([8], limits=(-2, 3))).limits == (-2, 3)
+    with pytest.raises(FormatError, match="limits of"):
+        read_header(header([8], limits=limits))
+
+
 @pytest.mark.parametrize("carry", [b"\x41\0", b"\0\xff"])
 def test_impossible_carry(carry: bytes) -> None:
     assert read_header(header([8, 8], carry=b"\x40\0")).carry == (64, 0)
@@ -245,3 +259,32 @@ def test_what_follows_an_unknown_mark_is_refused() -> None:
 def test_impossible_bottleneck(bottleneck: int) -> None:
     with pytest.raises(FormatError, match=f"bottleneck level {bottleneck}"):
         read_header(header([8] * 6, bottleneck=bottleneck))
+
+
+def test_a_correction_goes_last() -> None:
+    code = b"what is left"
+    payload = with_correction(PAYLOAD, code)
+    before, header = read_header(PAYLOAD), read_header(payload)
+    assert correction_in(payload) == code
+    assert correction_in(PAYLOAD) == b""
+    assert with_correction(PAYLOAD, b"") == PAYLOAD
+    assert len(payload) == header.whole == before.whole + 8 + len(code)
+    assert header.size <= HEADER_MOST
+    assert_same(unpack(payload, MODEL), FIELD)
+    assert split_payloads(payload + PAYLOAD + payload) == [payload, PAYLOAD, payload]
+    for level in range(3, FIELD.bottleneck + 1):
+        size = prefix_size(payload[:HEADER_MOST], level)
+        assert size == prefix_size(PAYLOAD, level) + 4 < len(payload)
+        unpack(payload[:size], MODEL, level)
+
+
+def test_every_flipped_byte_of_a_correction_is_noticed() -> None:
+    payload = with_correction(PAYLOAD, b"what is left")
+    size = read_header(payload).size
+    for at in [*range(4, size), *range(len(payload) - 16, len(payload))]:
+        bad = payload[:at] + bytes([payload[at] ^ 2]) + payload[at + 1 :]
+        with pytest.raises(FormatError):
+            correction_in(bad)
+    for short in (payload[:-1], payload[: -read_header(payload).correction], payload + b"x"):
+        with pytest.raises(FormatError):
+            correction_in(short)

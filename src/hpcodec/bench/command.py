@@ -14,7 +14,7 @@ from hpcodec.bench.curves import at_rmse
 from hpcodec.bench.measure import Curve, measure_curve, measure_point, with_point
 from hpcodec.bench.ours import StorePoint, measure_store
 from hpcodec.bench.plot import plot_curves
-from hpcodec.bench.recipes import PRODUCT, recipes
+from hpcodec.bench.recipes import CNN, PRODUCT, recipes
 from hpcodec.bench.report import print_result, print_verdicts, write_json
 from hpcodec.bench.result import Result
 from hpcodec.bench.targets import judge, needed
@@ -38,6 +38,7 @@ def run_bench(
     json: str = "",
     plot: str = "",
     targets: bool = False,
+    cnn: str = "",
     device: str = "auto",
     told: Told = lambda name, done, total: None,
     note: Callable[[str], None] = lambda line: None,
@@ -58,6 +59,8 @@ def run_bench(
         Files to write, too, if they are not empty.
     targets : bool
         Whether to print the table of targets.
+    cnn : str
+        Weights of the convolutional autoencoder, if it is to be among the codecs.
     device : str
         Torch device of our codecs, or ``auto``.
     told : callable
@@ -73,7 +76,9 @@ def run_bench(
     for value in (*ratios, *errors):
         if not (math.isfinite(value) and value > 0):
             raise UsageError(f"expected a ratio or RMSE above 0; got {value}. Give a number.")
-    chosen = _installed(choose(codecs, recipes(device)), note)
+    if CNN in codecs and not cnn:
+        raise UsageError(f"expected weights for {CNN}; got none. Add --cnn WEIGHTS.")
+    chosen = _installed(choose(codecs, recipes(device, cnn)), note)
     if targets and PRODUCT not in [recipe.name for recipe in chosen]:
         raise UsageError(
             f"expected {PRODUCT} among the codecs, for the targets are its own; got others. "

@@ -24,6 +24,9 @@ _LOGARITHMIC = (
     "decode_speed",
     "memory",
 )
+# So near a measured point, that point is shown.
+_SAME = 1e-3
+
 _LINEAR = ("bias", "psnr", "spectrum")
 
 
@@ -56,7 +59,7 @@ def at_rmse(curve: Curve, rmse: float) -> Point | None:
 def _between(points: Sequence[Point], axis: str, value: float) -> Point | None:
     """Between the two neighbours on a front, along which ratio and RMSE both rise."""
     for point in points:
-        if getattr(point, axis) == value:
+        if math.isclose(getattr(point, axis), value, rel_tol=_SAME):
             return point
     for low, high in pairwise(points):
         start, stop = getattr(low, axis), getattr(high, axis)

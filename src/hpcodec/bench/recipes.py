@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from functools import partial
 
-from hpcodec.bench.codecs import Recipe
+from hpcodec.bench.case import Case
+from hpcodec.bench.codecs import Codec, Recipe
 from hpcodec.bench.ours import fsae_float32, product
 from hpcodec.bench.peers import bit_round, ebcc, jpeg2000, sperr, sz3, zfp
 from hpcodec.bench.terrain import jpeg2000_terrain
 from hpcodec.bench.trivial import block_means, harmonics
 
-__all__ = ["PRODUCT", "recipes"]
+__all__ = ["CNN", "PRODUCT", "recipes"]
 
 PRODUCT = "hpcodec"
 """Name of our own codec."""
 
+CNN = "cnn-float32"
+"""Name of the convolutional autoencoder, which needs weights."""
+
 _IMAGECODECS = {"imagecodecs": "imagecodecs"}
 
 
-def recipes(device: str = "auto") -> tuple[Recipe, ...]:
-    """Every codec; ours run on a torch device."""
+def recipes(device: str = "auto", cnn: str = "") -> tuple[Recipe, ...]:
+    """Every codec; ours run on a torch device, that of ``CNN`` where there are weights for it."""
     return (
         Recipe(PRODUCT, "ours", "this package", partial(product, device=device)),
         Recipe(
@@ -34,6 +38,7 @@ def recipes(device: str = "auto") -> tuple[Recipe, ...]:
             "Field-Space Autoencoder, numbers as float32",
             partial(fsae_float32, device=device),
         ),
+        *([_cnn_recipe(cnn)] if cnn else ()),
         Recipe(
             "jpeg2000-terrain",
             "classical",
@@ -62,3 +67,12 @@ def recipes(device: str = "auto") -> tuple[Recipe, ...]:
         Recipe("block-means", "trivial", "block means, cubic interpolation", block_means),
         Recipe("harmonics", "trivial", "truncated harmonics", harmonics, {"ducc0": "ducc0"}),
     )
+
+
+def _cnn_recipe(weights: str) -> Recipe:
+    def build(case: Case) -> Codec:
+        from hpcodec.bench.cnn import cnn_float32  # torch comes late
+
+        return cnn_float32(case, weights)
+
+    return Recipe(CNN, "paper", "convolutional autoencoder, numbers as float32", build)

@@ -18,7 +18,7 @@ from hpcodec.bench.targets import Verdict
 from hpcodec.errors import OutputError
 from hpcodec.terminal import table
 
-__all__ = ["print_result", "print_verdicts", "write_json"]
+__all__ = ["print_result", "print_verdicts", "write_json", "write_plain"]
 
 _COLUMNS = (
     "codec",
@@ -103,6 +103,17 @@ def write_json(
             for verdict in verdicts
         ],
     }
+    write_plain(path, about)
+
+
+def write_plain(path: str, about: object) -> None:
+    """Any tree as JSON.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     try:
         Path(path).write_text(json.dumps(_plain(about), indent=1) + "\n", "utf-8")
     except OSError as error:

@@ -6,18 +6,23 @@ Layout (format 1, little endian)::
 
     magic      4 bytes  b"HPC1"
     bottleneck uint8    finest coded level
-    flags      uint8    1 for a field that follows another in time, plus 4 times its mask's number
+    flags      uint8    1 for a field that follows another in time, plus 2 for a correction, plus
+                        4 times the number of its mask
     offset     float32  scaling of the field,
     scale      float32    in its unit
     step       float32  quantisation step, normalised units
+    limits     float32  least and
+               float32    largest value of the field, in its unit
     lengths    uint32 for each level from 3 to the bottleneck: bytes of its segment
     power      uint8    for each of these levels but the first, in 16ths of an octave: what
                         decoding loses of it
-    carry      uint8    for each of these levels, in 64ths; only where it follows another
+    carry      uint8    for each of these levels, in 64ths; only of a field that follows another
     mask       uint32   bytes of its own mask; only where its number is 63
+    correction uint32   bytes of the last segment; only where there is a correction
     crc        uint32   of everything above
     mask       its code (:mod:`hpcodec.masks`), as many bytes as said above
-    segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`)
+    segments   each: uint32 crc, then the code of its symbols (:mod:`hpcodec.entropy`); at last
+                        that of the correction (:mod:`hpcodec.correction`)
 
 Any prefix that ends with a segment decodes to that segment's level.
 """
@@ -41,21 +46,23 @@ from hpcodec.mask_table import OWN
 __all__ = [
     "HEADER_MOST",
     "MAGIC",
+    "correction_in",
     "pack",
     "prefix_size",
     "read_header",
     "split_payloads",
     "unpack",
+    "with_correction",
 ]
 
 MAGIC = b"HPC1"
-_FIXED = struct.Struct("<4sBBfff")
-_CRC = _MASK = struct.Struct("<I")
-_CARRIES, _MASKS = 1, 4
+_FIXED = struct.Struct("<4sBBfffff")
+_CRC = _LENGTH = struct.Struct("<I")
+_FLAGS, _CARRIES, _CORRECTED, _MASKS = 5, 1, 2, 4
 _MOST = 64  # of a carry, and of a power
 _MOST_LEVELS = FINEST_LEVEL - BASE_LEVEL + 1
 
-HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + _MASK.size + _CRC.size
+HEADER_MOST = _FIXED.size + 6 * _MOST_LEVELS - 1 + 2 * _LENGTH.size + _CRC.size
 """A payload's first bytes that hold its header, whatever its bottleneck."""
 
 Integers = npt.NDArray[np.int32]
@@ -72,10 +79,10 @@ def pack(compressed: CompressedField, model: EntropyModel) -> bytes:
     scaling = compressed.offset, compressed.scale, compressed.step
     carry = compressed.carry
     flags = _CARRIES * follows + _MASKS * compressed.mask
-    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, flags, *scaling)
+    fixed = _FIXED.pack(MAGIC, compressed.bottleneck, flags, *scaling, *compressed.limits)
     lengths = np.array([len(segment) for segment in segments], "<u4").tobytes()
     power = compressed.power or (0,) * len(residuals)
-    own = _MASK.pack(len(compressed.mask_code)) if compressed.mask == OWN else b""
+    own = _LENGTH.pack(len(compressed.mask_code)) if compressed.mask == OWN else b""
     header = fixed + lengths + bytes(power) + bytes(carry) + own
     return b"".join([header, _CRC.pack(zlib.crc32(header)), compressed.mask_code, *segments])
 
@@ -120,8 +127,40 @@ def unpack(
     carry, power = header.carry[: count + 1], header.power[:count]
     own = payload[header.size : header.size + header.mask_size]
     return CompressedField(
-        base, tuple(residuals), *scaling, carry, power, mask=header.mask, mask_code=own
+        base,
+        tuple(residuals),
+        *scaling,
+        header.limits,
+        carry,
+        power,
+        mask=header.mask,
+        mask_code=own,
     )
+
+
+def with_correction(payload: bytes, code: bytes) -> bytes:
+    """``payload`` of :func:`pack` with the code of a correction at its end, if there is any."""
+    if not code:
+        return payload
+    header = read_header(payload)
+    segment = _CRC.pack(zlib.crc32(code)) + code
+    body = bytearray(payload[: header.size - _CRC.size]) + _LENGTH.pack(len(segment))
+    body[_FLAGS] |= _CORRECTED
+    return bytes(body + _CRC.pack(zlib.crc32(body))) + payload[header.size :] + segment
+
+
+def correction_in(payload: bytes) -> bytes:
+    """Code of the correction in a whole payload; empty where there is none.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, or the payload ends before it.
+    """
+    header = read_header(payload)
+    if not header.correction:
+        return b""
+    return _checked(payload[header.whole - header.correction :], header.correction)
 
 
 def prefix_size(head: bytes, level: int) -> int:
@@ -149,14 +188,17 @@ def split_payloads(chunk: bytes) -> list[bytes]:
     """
     payloads, at = list[bytes](), 0
     while at < len(chunk) or not payloads:
-        end = at + prefix_size(chunk[at : at + HEADER_MOST], FINEST_LEVEL)
+        end = at + read_header(chunk[at : at + HEADER_MOST]).whole
         payloads.append(chunk[at:end])
         at = end
     return payloads
 
 
 class _Header:
-    """Parsed header; every number in it is checked before anything is allocated from it."""
+    """Parsed header; every number in it is checked before anything is allocated from it.
+
+    ``size`` is that of the header, ``whole`` that of the payload; ``correction`` is 0 without one.
+    """
 
     def __init__(self, payload: bytes) -> None:
         if len(payload) < _FIXED.size or payload[:4] != MAGIC:
@@ -164,14 +206,15 @@ class _Header:
                 f"expected bytes that begin with {MAGIC!r}; got {payload[:4]!r}. "
                 "This is not a compressed field of format 1, or it is damaged."
             )
-        _, bottleneck, flags, *scaling = _FIXED.unpack_from(payload)
-        self.mask, carries = divmod(flags, _MASKS)
-        if carries > _CARRIES or not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
+        _, bottleneck, flags, *scaling, low, high = _FIXED.unpack_from(payload)
+        self.mask, carries = flags // _MASKS, flags & _CARRIES
+        if not BASE_LEVEL <= bottleneck <= FINEST_LEVEL:
             raise _damaged(f"bottleneck level {bottleneck}")
         self.offset, self.scale, self.step = scaling
         levels = bottleneck - BASE_LEVEL + 1
-        own = _MASK.size * (self.mask == OWN)
-        self.size = _FIXED.size + (5 + carries) * levels - 1 + own + _CRC.size
+        # Lengths of what only some payloads have.
+        told = [self.mask == OWN, bool(flags & _CORRECTED)]
+        self.size = _FIXED.size + (5 + carries) * levels - 1 + sum(told) * _LENGTH.size + _CRC.size
         if len(payload) < self.size:
             raise _damaged(f"{len(payload)} bytes, shorter than the header's {self.size}")
         body, (crc,) = payload[: self.size - 4], _CRC.unpack_from(payload, self.size - 4)
@@ -179,12 +222,17 @@ class _Header:
             raise _damaged("a header with another checksum")
         if not (np.isfinite(scaling).all() and self.scale > 0 and self.step > 0):
             raise _damaged("a scaling that is not finite")
+        if not low <= high:
+            raise _damaged(f"limits of {low:g} to {high:g}")
+        self.limits = low, high
         self.bottleneck = bottleneck
         self.lengths = np.frombuffer(body, "<u4", levels, _FIXED.size).tolist()
         rest = body[_FIXED.size + 4 * levels :]
-        self.mask_size = _MASK.unpack(rest[-_MASK.size :])[0] if own else 0
-        rest = rest[: len(rest) - own]
+        extra = np.frombuffer(rest[len(rest) - sum(told) * _LENGTH.size :], "<u4").tolist()
+        rest = rest[: len(rest) - sum(told) * _LENGTH.size]
+        self.mask_size, self.correction = (extra.pop(0) if has else 0 for has in told)
         self.power, self.carry = tuple(rest[: levels - 1]), tuple(rest[levels - 1 :])
+        self.whole = self.size + self.mask_size + sum(self.lengths) + self.correction
         for name, values, unit in (("carry", self.carry, "64ths"), ("power", self.power, "")):
             if max(values, default=0) > _MOST:
                 raise _damaged(f"a {name} of {max(values)} {unit}".rstrip())

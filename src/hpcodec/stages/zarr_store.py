@@ -29,7 +29,7 @@ from zarr.core.sync import sync
 from hpcodec.containment import damaged, folder_size, local_folder, open_contained, quiet
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.layout import Layout
-from hpcodec.record import Record
+from hpcodec.records import Record
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
 from hpcodec.stored import (
     ATTRIBUTE,
@@ -98,7 +98,7 @@ class Store:
         return [self.variables[name] for name in (names or self.variables)]
 
     def read(self, variable: StoredVariable, step: int, level: int | None = None) -> bytes:
-        """Payload of one field, or the prefix that ``level`` needs.
+        """Payload of one field, or the prefix that ``level`` needs, without a correction.
 
         Where fields follow each other, those of the chunk up to this one.
 
@@ -118,7 +118,9 @@ class Store:
         """
         every = variable.coding.key_every
         key = f"{variable.name}/{chunk_key(variable.shape, step, every, variable.order)}"
-        most = every * (_SLACK + 4 * prod(variable.shape[-2:]))
+        # A correction, too, takes no more than its field.
+        each = 8 if variable.coding.bounded else 4
+        most = every * (_SLACK + each * prod(variable.shape[-2:]))
         if every > 1:
             first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
             count, place = min(every, length - first // every * every), first % every
@@ -129,7 +131,8 @@ class Store:
                     "damaged."
                 )
             return b"".join(payloads[: place + 1])
-        if level is None or level >= variable.coding.bottleneck:
+        coding = variable.coding
+        if level is None or (level >= coding.bottleneck and not coding.bounded):
             return self._fetch(key, most)
         head = self._fetch(key, HEADER_MOST)
         return self._fetch(key, min(prefix_size(head, level), most))
