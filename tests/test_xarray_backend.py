@@ -126,7 +126,7 @@ def test_found_by_its_entry_point_and_by_the_store(series_store: str, tmp_path: 
         "time=8 lat=37 lon=72",
         "time=8 cell=768",
         "time=8 cell=3072",
-        "['3', '4']",
+        "['3', '4', '5']",
         "",
     ]
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-
-import zarr
 
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.mask_table import MaskTable
@@ -55,25 +52,6 @@ def validate(path: str) -> list[Finding]:
             findings.append(Finding(name, str(error)))
     for item in store.variables.values():
         findings += _check(store, item)
-    return findings + _check_carried(store)
-
-
-def _check_carried(store: Store) -> list[Finding]:
-    """Whether coordinates and all else that is not compressed can be read."""
-    findings = []
-    with warnings.catch_warnings():
-        # About types that zarr's specification has not settled, such as characters.
-        warnings.simplefilter("ignore")
-        group = zarr.open_group(store.path, mode="r", zarr_format=3, use_consolidated=False)
-        for name, array in sorted(group.arrays()):
-            if name in store.variables:
-                continue
-            try:
-                array[...]
-            except Exception as error:  # every codec raises its own kinds
-                got = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-                what = f"expected readable values; got {got}. The store is damaged."
-                findings.append(Finding(name, what))
     return findings
 
 
