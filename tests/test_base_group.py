@@ -62,7 +62,9 @@ def test_it_is_level_three_to_a_thousandth(base_store: str, tmp_path: Path) -> N
         widest = float((truth.t2m.max("cell") - truth.t2m.min("cell")).max())
         assert float(np.abs(base.t2m - truth.t2m.values).max()) < widest / 2000
         np.testing.assert_array_equal(base.cell, truth.cell)
-        assert base.t2m.attrs == {k: v for k, v in truth.t2m.attrs.items() if k != "_FillValue"}
+        # What a file says of itself, and a part of its store does not.
+        own = ("_FillValue", "lossy_compression")
+        assert base.t2m.attrs == {k: v for k, v in truth.t2m.attrs.items() if k not in own}
         assert "coordinates" not in {**base.t2m.attrs, **base.t2m.encoding}
         assert "crs" in base.t2m.coords
         assert set(base.attrs) == {"Conventions", "dggs", "zarr_conventions"}
@@ -86,7 +88,7 @@ def test_by_default_where_it_is_cheap(
     assert not (Path(single_store) / BASE).exists()
     target = str(tmp_path / "a.zarr")
     options = Options(ratio=4, model=MODEL, device="cpu")
-    monkeypatch.setattr(base_group, "_SHARE", 0.5)
+    monkeypatch.setattr(base_group, "_SHARE", 0.9)
     compress(single_source, target, options)
     assert base_of(target).t2m.shape == (1, 768)
     compress(single_source, target, Options(**{**vars(options), "base": False}), overwrite=True)

@@ -105,7 +105,7 @@ def test_an_error_asked_for(tmp_path: Path, version: int) -> None:
     read = xr.open_zarr(tmp_path / "a.zarr", consolidated=False).t2m.values
     errors = np.sqrt((codec.coding.grid.area_weights * (read - VALUES) ** 2.0).mean((1, 2)))
     assert (errors <= 1.0001).all()
-    assert (errors >= 0.75).all()
+    assert (errors >= 0.6).all()
 
 
 def test_a_chunk_does_not_depend_on_those_before() -> None:

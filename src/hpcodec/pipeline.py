@@ -31,7 +31,7 @@ from hpcodec.missing import fill_smoothly
 from hpcodec.models import load_model, model_for, resolve_device
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, raised, within
-from hpcodec.stages.wire import correction_in
+from hpcodec.stages.wire import correction_in, read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 __all__ = [
@@ -65,6 +65,8 @@ class Encoded:
         What a field needs that follows the last one.
     mask_bytes : int
         Of the payloads, what tells where values are missing.
+    correction_bytes : int
+        Of the payloads, what keeps a bound.
     """
 
     payloads: list[bytes]
@@ -73,6 +75,7 @@ class Encoded:
     hint: Hint
     last: Followed | None = None
     mask_bytes: int = 0
+    correction_bytes: int = 0
 
 
 def encode_fields(
@@ -184,8 +187,11 @@ def _encode(
         decoded.append(judge.stored(field))
         floor.append(judge.stored(judge.shown(one[None])))
         hint = fitted.hint
-    told = sum(len(judge.told[1]) for judge in judges)
-    return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last, told)
+    sizes = (
+        sum(len(judge.told[1]) for judge in judges),
+        sum(read_header(payload).correction for payload in payloads),
+    )
+    return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last, *sizes)
 
 
 def decode_cells(

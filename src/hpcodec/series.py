@@ -21,7 +21,6 @@ from hpcodec.journal import Journal
 from hpcodec.output_store import StoreOutput
 from hpcodec.packing import Packing
 from hpcodec.pipeline import Encoded, Followed, encode_fields
-from hpcodec.stages.wire import read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 
 __all__ = ["Batches", "Series", "Told", "write_series"]
@@ -105,7 +104,7 @@ class Series:
         self.done = step + 1
         self.size += len(encoded.payloads[0])
         self.masks += encoded.mask_bytes
-        self.corrections += read_header(encoded.payloads[0]).correction
+        self.corrections += encoded.correction_bytes
         self._fields_sum = zlib.crc32(field.tobytes(), self._fields_sum)
         self._chunks_sum = zlib.crc32(chunk, self._chunks_sum)
         return chunk

@@ -38,6 +38,11 @@ class StoreBackend(BackendEntrypoint):
     description = "Fields that hpcodec has compressed, on their grid or HEALPix cells of any level"
     url = "https://github.com/hpcodec/hpcodec"
     supports_groups: ClassVar[bool] = True
+    # xarray finds them out itself only where it finds the engine by its entry point.
+    open_dataset_parameters = (
+        *("mask_and_scale", "decode_times", "concat_characters", "decode_coords"),
+        *("drop_variables", "decode_timedelta", "level", "grid", "sharp", "device"),
+    )
 
     def guess_can_open(self, filename_or_obj: object) -> bool:
         """Whether there is an hpcodec store; of URLs, only such as end in ``.zarr`` are asked."""
