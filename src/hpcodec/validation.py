@@ -6,7 +6,6 @@ with the original also --errors, what is carried--> findings
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from collections.abc import Iterator
 from itertools import islice
 
@@ -18,10 +17,6 @@ from hpcodec.containment import damaged
 from hpcodec.conventions import degrees, horizontal_axis
 from hpcodec.correction import read_correction
 from hpcodec.entropy.tables import EntropyModel
-=======
-from dataclasses import dataclass
-
->>>>>>> land
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.faithfulness import against_original
 from hpcodec.findings import Finding
@@ -155,47 +150,4 @@ def _carried(store: Store) -> Iterator[Finding]:
         try:
             store.check(name, sums=True)
         except HpcodecError as error:
-<<<<<<< HEAD
             yield Finding("carried", name, str(error))
-=======
-            findings.append(Finding(name, str(error)))
-    for item in store.variables.values():
-        findings += _check(store, item)
-    return findings
-
-
-def _own(chain: bytes, item: StoredVariable) -> bytes:
-    *before, own = split_payloads(chain) if item.coding.key_every > 1 else [chain]
-    if read_header(own).carry and not before:
-        raise FormatError(
-            "expected the field that another follows; the chunk begins with the other. The store "
-            "is damaged."
-        )
-    return own
-
-
-def _check(store: Store, item: StoredVariable) -> list[Finding]:
-    findings = []
-    entropy, masks = None, MaskTable(item.coding.grid.shape, item.coding.masks)
-    try:
-        entropy = load_model(item.coding.model, item.coding.weights).entropy
-    except HpcodecError as error:
-        findings.append(Finding(item.name, str(error)))
-    for step in range(item.steps):
-        try:
-            payload = _own(store.read(item, step), item)
-            header = read_header(payload)
-            announced = header.size + header.mask_size + sum(header.lengths)
-            if announced != len(payload) or header.bottleneck != item.coding.bottleneck:
-                raise FormatError(
-                    f"expected a payload of {announced} bytes with bottleneck level "
-                    f"{item.coding.bottleneck}; got {len(payload)} and {header.bottleneck}."
-                )
-            own = payload[header.size : header.size + header.mask_size]
-            masks.get(header.mask, own)
-            if entropy is not None:
-                unpack(payload, entropy)
-        except HpcodecError as error:
-            findings.append(Finding(f"{item.name}, step {step}", str(error)))
-    return findings
->>>>>>> land
