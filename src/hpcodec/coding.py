@@ -11,6 +11,7 @@ from hpcodec.errors import LevelError, UsageError
 from hpcodec.fields import MOST_TOGETHER, Coding, FieldSpec
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.models import choose_model, load_model
+from hpcodec.stages.healpix import remap_for
 
 __all__ = ["LEAST_EXPONENT", "coding_for"]
 
@@ -78,8 +79,8 @@ def coding_for(
     LevelError
         If ``level`` or ``bottleneck`` is not one that the model takes.
     UsageError
-        If ``key_every`` is not within 1 to 256, ``effort`` not 0 or 1, or ``exponent`` not 0.2 to
-        1.
+        If ``key_every`` is not within 1 to 256, ``effort`` not 0 or 1, ``exponent`` not 0.2 to 1,
+        or ``remap`` is unknown.
     """
     if not 1 <= key_every <= MOST_TOGETHER:
         raise UsageError(f"expected a key field every 1 to {MOST_TOGETHER}; got {key_every}.")
@@ -112,7 +113,7 @@ def coding_for(
         size=size,
         bottleneck=bottleneck,
         variable=spec.standard_name if loaded.card.variable_index(spec.standard_name) else "",
-        remap=remap,
+        remap=remap_for(spec.grid, chosen, remap).method,
         rmse=rmse,
         key_every=key_every,
         max_error=max_error,
