@@ -228,6 +228,7 @@ def test_the_bound_holds_elsewhere(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler warns of its own parts
 def test_the_bound_holds_compiled(
     store: str, payload: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
