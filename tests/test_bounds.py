@@ -20,7 +20,6 @@ from hpcodec.correction import corrected, reserve
 from hpcodec.decompression import decompress
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.info import describe
-from hpcodec.models import load_model
 from hpcodec.pipeline import decode_fields, encode_cells, encode_fields
 from hpcodec.stages.wire import correction_in, prefix_size, read_header
 from hpcodec.stages.zarr_store import open_store
@@ -225,18 +224,6 @@ def test_the_bound_holds_elsewhere(
     for way, decoded in ways.items():
         assert worst(truth, decoded) <= BOUND, way
     np.testing.assert_array_equal(ways["bfloat16"], ways["1, 1"])
-
-
-@pytest.mark.slow
-def test_the_bound_holds_compiled(
-    store: str, payload: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    coding = open_store(store).variables["t2m"].coding
-    coder = load_model(coding.model, coding.weights).coder("cpu")
-    compiled = torch.compile(coder.network.residual)
-    monkeypatch.setitem(vars(coder.network), "residual", compiled)
-    decoded = decode_fields([payload], coding, "cpu")[0]
-    assert worst(series().t2m.values[0], decoded) <= BOUND
 
 
 @pytest.mark.parametrize("push", [1, -1, 0])
