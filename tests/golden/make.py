@@ -35,7 +35,7 @@ from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.wire import pack, split_payloads, unpack
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import rich, series
-from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields
+from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields, step_of
 
 FOLDER = Path(__file__).parent / "v1.0"
 MODELS, LIST = FOLDER / "models", "SHA256SUMS"
@@ -109,6 +109,10 @@ CASES: dict[str, Callable[[Path], None]] = {
     "idw": store(series(2), remap="idw"),
     "gaussian": store(gaussian()),
     "one-field": store(series(1).isel(time=0, drop=True), rmse={"t2m": 0.5}),
+    "bound": store(series(3), ratio=None, max_error={"t2m": 0.5}, key_every=3),
+    "relative-bound": store(series(2), max_rel_error={"t2m": 0.01}),
+    "exponent": store(series(2), exponent=0.85, max_error={"t2m": 0.5}),
+    "effort": store(series(1), effort=1),
     "zarr-v2": array(2),
     "zarr-v3": array(3),
 }
@@ -145,12 +149,14 @@ def symbols(payloads: list[bytes], coding: Coding) -> str:
 
 def decoded(payloads: list[bytes], coding: Coding, name: str) -> dict[str, Values]:
     """Fields on the source grid, and cells of the base and of the model's finest level."""
-    return {
+    values = {
         name: decode_fields(payloads, coding, "cpu"),
         f"{name}.3": decode_cells(payloads, coding, 3, "cpu"),
         f"{name}.{LEVEL}": decode_cells(payloads[:1], coding, LEVEL, "cpu"),
-        f"{name}.sharp": decode_fields(payloads[:1], coding, "cpu", sharp=True),
     }
+    if not coding.bounded:
+        values[f"{name}.sharp"] = decode_fields(payloads[:1], coding, "cpu", sharp=True)
+    return values
 
 
 def make_model(folder: Path) -> None:
@@ -165,7 +171,7 @@ def make_model(folder: Path) -> None:
     save_file({"orography": orography, "land": land}, folder / STATICS)
     points = []
     for bottleneck in (3, 4, 5):
-        for step in (0.5, 1.0, 2.0, 4.0):
+        for step in map(step_of, (0.25, 0.5, 1.0, 2.0)):
             cells = smooth_cells(LEVEL)
             fields, back = network.encode(
                 cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step], level=LEVEL
