@@ -20,7 +20,6 @@ from hpcodec.correction import corrected, reserve
 from hpcodec.decompression import decompress
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.info import describe
-from hpcodec.models import load_model
 from hpcodec.pipeline import decode_fields, encode_cells, encode_fields
 from hpcodec.stages.wire import correction_in, prefix_size, read_header
 from hpcodec.stages.zarr_store import open_store
@@ -165,14 +164,15 @@ def test_float64_and_packed_sources(tmp_path: Path) -> None:
     source["t2m"] = (("time", "lat", "lon"), packed, attributes)
     source.to_netcdf(tmp_path / "c.nc")
     compress(str(tmp_path / "c.nc"), str(tmp_path / "d.zarr"), options())
-    assert worst(packed * 0.01 + 280.0, raw(tmp_path / "d.zarr").t2m.values) <= BOUND
+    found = raw(tmp_path / "d.zarr").t2m.values * 0.01 + 280.0
+    assert worst(packed * 0.01 + 280.0, found) <= BOUND
 
 
 def test_what_fills_holes_does_not_widen_the_range(tmp_path: Path) -> None:
     source = series(1)
     source["t2m"][0, 10:14, 20:25] = np.nan
     source.to_netcdf(tmp_path / "a.nc")
-    given = options(max_error={}, max_rel_error={"": 0.02}, fill="100")
+    given = options(max_error={}, max_rel_error={"": 0.02})
     compress(str(tmp_path / "a.nc"), str(tmp_path / "b.zarr"), given)
     truth = source.t2m.values
     error = np.abs(truth - raw(tmp_path / "b.zarr").t2m.values)
@@ -225,18 +225,6 @@ def test_the_bound_holds_elsewhere(
     for way, decoded in ways.items():
         assert worst(truth, decoded) <= BOUND, way
     np.testing.assert_array_equal(ways["bfloat16"], ways["1, 1"])
-
-
-@pytest.mark.slow
-def test_the_bound_holds_compiled(
-    store: str, payload: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    coding = open_store(store).variables["t2m"].coding
-    coder = load_model(coding.model, coding.weights).coder("cpu")
-    compiled = torch.compile(coder.network.residual)
-    monkeypatch.setitem(vars(coder.network), "residual", compiled)
-    decoded = decode_fields([payload], coding, "cpu")[0]
-    assert worst(series().t2m.values[0], decoded) <= BOUND
 
 
 @pytest.mark.parametrize("push", [1, -1, 0])

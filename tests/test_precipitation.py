@@ -86,9 +86,9 @@ def test_small_values_are_nearer_than_without() -> None:
 
 def test_coarser_levels_are_means_of_values_not_of_powers() -> None:
     made, told = encoded(0.5), coding(0.5)
-    fine, coarse = (decode_cells(made.payloads, told, level, "cpu") for level in (4, 3))
-    assert fine.shape == (2, 3072)
-    np.testing.assert_allclose(coarse, fine.reshape(2, 768, 4).mean(-1), rtol=1e-5)
+    fine, coarse = (decode_cells(made.payloads, told, level, "cpu") for level in (5, 4))
+    assert fine.shape == (2, 12288)
+    np.testing.assert_allclose(coarse, fine.reshape(2, 3072, 4).mean(-1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("exponent", [1.0, 0.5])
@@ -100,10 +100,10 @@ def test_an_error_is_asked_for_in_the_unit_of_the_field(exponent: float) -> None
 
 
 def test_cells_to_a_power() -> None:
-    cells = np.abs(smooth_cells(4))
+    cells = np.abs(smooth_cells(5))
     told = coding(0.5)
     made = encode_cells(cells, told, "cpu")
-    decoded = decode_cells(made.payloads, told, 4, "cpu")
+    decoded = decode_cells(made.payloads, told, 5, "cpu")
     np.testing.assert_allclose(decoded, made.decoded, atol=2e-3)
     assert np.std(decoded - cells) < 0.5 * np.std(cells)
 

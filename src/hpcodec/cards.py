@@ -205,7 +205,11 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD
     with damaged(f"a model card in {path}"):
-        card = read_object(ModelCard, json.loads(path.read_text("utf-8")), f"{path}, a card")
+        data = json.loads(path.read_text("utf-8"))
+    try:
+        card = read_object(ModelCard, data, "a card")
+    except FormatError as error:
+        raise FormatError(f"expected a model card in {path}; {error}") from error
     if not card.operating_points or not card.training.get("steps"):
         raise FormatError(f"{path} is the card of a model that nobody trained. Use another model.")
     for key, value in card.architecture.items():

@@ -16,6 +16,7 @@ from hpcodec.mask_table import MaskTable
 from hpcodec.masks import Mask
 from hpcodec.models import choose_model, load_model
 from hpcodec.stages.dataset import read_stored
+from hpcodec.stages.healpix import remap_for
 
 __all__ = ["LEAST_EXPONENT", "coding_for", "frequent_masks"]
 
@@ -83,8 +84,8 @@ def coding_for(
     LevelError
         If ``level`` or ``bottleneck`` is not one that the model takes.
     UsageError
-        If ``key_every`` is not within 1 to 256, ``effort`` not 0 or 1, or ``exponent`` not 0.2 to
-        1.
+        If ``key_every`` is not within 1 to 256, ``effort`` not 0 or 1, ``exponent`` not 0.2 to 1,
+        or ``remap`` is unknown.
     """
     if not 1 <= key_every <= MOST_TOGETHER:
         raise UsageError(f"expected a key field every 1 to {MOST_TOGETHER}; got {key_every}.")
@@ -117,7 +118,7 @@ def coding_for(
         size=size,
         bottleneck=bottleneck,
         variable=spec.standard_name if loaded.card.variable_index(spec.standard_name) else "",
-        remap=remap,
+        remap=remap_for(spec.grid, chosen, remap).method,
         rmse=rmse,
         key_every=key_every,
         packing=spec.packing,

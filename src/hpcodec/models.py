@@ -198,7 +198,7 @@ def statics_of(folder: Path) -> Path:
 
 def _static_fields(folder: Path, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Orography and land, of the model's own level or finer."""
-    orography, land = _tensors(statics_of(folder), ("orography", "land")).values()
+    orography, land = _tensors(statics_of(folder), ("orography", "land"), "static fields").values()
     known = {cell_count(finer) for finer in range(level, FINEST_LEVEL + 1)}
     if orography.shape != land.shape or orography.size not in known:
         raise ModelError(f"expected static fields of level {level} or finer; got others.")
@@ -207,19 +207,21 @@ def _static_fields(folder: Path, level: int) -> tuple[npt.NDArray[Any], npt.NDAr
     return orography, land
 
 
-def _tensors(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+def _tensors(path: Path, names: Sequence[str], what: str) -> dict[str, npt.NDArray[Any]]:
     """Arrays of a safetensors file; nothing in it can be code."""
     try:
         with safe_open(path, "numpy") as file:
             return {name: np.asarray(file.get_tensor(name)) for name in names}
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"expected {', '.join(names)} in {path}; got {error}.") from error
+        raise ModelError(f"expected {what} in {path}; got {error}.") from error
 
 
 @lru_cache(maxsize=4)
 def _entropy(folder: Path, weights: str) -> EntropyModel:
     level = read_card(folder).architecture["level"]
-    return from_arrays(_tensors(folder / WEIGHTS, NAMES), *_static_fields(folder, level))
+    return from_arrays(
+        _tensors(folder / WEIGHTS, NAMES, "an entropy model"), *_static_fields(folder, level)
+    )
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ from xarray.backends.zarr import FillValueCoder
 from zarr.core.sync import sync
 
 from hpcodec.containment import check_carried, check_name
-from hpcodec.errors import FormatError
+from hpcodec.errors import FormatError, GridError
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
 
@@ -149,7 +149,10 @@ def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
         return [name async for name in place.store.list_dir(place.path)]
 
     for name in sorted(sync(listed())):  # a folder lists its files in any order
-        member = group.get(name) if name != "zarr.json" else None
+        try:
+            member = group.get(name) if name != "zarr.json" else None
+        except GridError as error:  # our codec, of an array that it is not for
+            raise FormatError(f"'{name}': {error} The store is damaged.") from error
         if isinstance(member, zarr.Array):
             yield name, member
 

@@ -1,6 +1,6 @@
-"""How far apart decodings of one payload lie: threads, batches, float64, bfloat16, compiled.
+"""How far apart decodings of one payload lie: threads, batches, float64, bfloat16.
 
-    python tests/benchmarks/decode_spread.py [--compiled] FILE.nc [FILE.nc ...]
+    python tests/benchmarks/decode_spread.py FILE.nc [FILE.nc ...]
 
 Codes the first field of each file, decodes its cells in several ways, and prints the largest
 difference from decoding alone on one thread: in units of the field's scale, and of the spacing of
@@ -68,13 +68,6 @@ def in_bfloat16(coder: Coder, decoded: Decode) -> Cells:
         return decoded(coder)
 
 
-def compiled(coder: Coder, decoded: Decode) -> Cells:
-    """By the network compiled, which fuses and reorders sums."""
-    network = copy.deepcopy(coder.network)
-    vars(network)["residual"] = torch.compile(network.residual)
-    return decoded(Coder(network, coder.statics))
-
-
 def main() -> None:
     """Print a line for every field, ratio and way."""
     ways: dict[str, Callable[[Coder, Decode], Cells]] = {
@@ -83,11 +76,8 @@ def main() -> None:
         "float64": in_float64,
         "bfloat16": in_bfloat16,
     }
-    paths = [path for path in sys.argv[1:] if path != "--compiled"]
-    if len(paths) < len(sys.argv) - 1:
-        ways["compiled"] = compiled
     torch.set_num_threads(1)
-    for case in (case for path in paths for case in read_cases([path])):
+    for case in (case for path in sys.argv[1:] for case in read_cases([path])):
         for ratio in RATIOS:
             coder, scale, decoded = decoder_of(case, ratio)
             alone = decoded(coder)

@@ -35,7 +35,7 @@ from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.wire import pack, split_payloads, unpack
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import rich, series
-from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields
+from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields, step_of
 
 FOLDER = Path(__file__).parent / "v1.0"
 MODELS, LIST = FOLDER / "models", "SHA256SUMS"
@@ -126,15 +126,17 @@ CASES: dict[str, Callable[[Path], None]] = {
     "missing": store(holes()),
     "packed": store(packed()),
     "base-group": store(series(2), rmse={"t2m": 0.5}, base=True),
-    "bound": store(series(2), max_error={"t2m": 0.25}),
-    "bound-packed": store(packed(), ratio=8, max_rel_error={"t2m": 0.01}),
-    "exponent": store(rain()),
-    "effort": store(series(3), effort=1),
+    "packed-bound": store(packed(), ratio=8, max_rel_error={"t2m": 0.01}),
+    "rain": store(rain()),
     "key-every": store(series(6), key_every=4),
     "base-only": store(series(2), bottleneck=3),
     "idw": store(series(2), remap="idw"),
     "gaussian": store(gaussian()),
     "one-field": store(series(1).isel(time=0, drop=True), rmse={"t2m": 0.5}),
+    "bound": store(series(3), ratio=None, max_error={"t2m": 0.5}, key_every=3),
+    "relative-bound": store(series(2), max_rel_error={"t2m": 0.01}),
+    "exponent": store(series(2), exponent=0.85, max_error={"t2m": 0.5}),
+    "effort": store(series(1), effort=1),
     "zarr-v2": array(2),
     "zarr-v3": array(3),
 }
@@ -194,7 +196,7 @@ def make_model(folder: Path) -> None:
     save_file({"orography": orography, "land": land}, folder / STATICS)
     points = []
     for bottleneck in (3, 4, 5):
-        for step in (0.5, 1.0, 2.0, 4.0):
+        for step in map(step_of, (0.25, 0.5, 1.0, 2.0)):
             cells = smooth_cells(LEVEL)
             fields, back = network.encode(
                 cells, scaling=[Scaling(0, 1)], bottleneck=bottleneck, steps=[step], level=LEVEL

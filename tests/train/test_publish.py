@@ -136,7 +136,7 @@ def test_published_model_compresses(lab: Lab, model: Path, monkeypatch: pytest.M
         ({"training": {"steps": 0}}, "nobody trained"),
         ({"training": {}}, "nobody trained"),
         ({"operating_points": []}, "nobody trained"),
-        ({"operating_point": []}, "unknown key 'operating_point'. Did you mean"),
+        ({"operating_point": []}, "unknown key 'operating_point' in a card. Did you mean"),
         ({"operating_points": [{"bottleneck": 3}]}, "expected a model card"),
         ({"operating_points": 3}, "expected a model card"),
         ({"training": None}, "expected a model card"),
