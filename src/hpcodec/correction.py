@@ -30,7 +30,7 @@ _INTEGERS = 1
 
 _SPREAD = 2.0**-12
 _SPACINGS = 16
-_LARGEST = 1 << 30
+_LARGEST = 1 << 28
 
 
 def reserve(values: npt.NDArray[np.floating], scale: float) -> float:

@@ -219,7 +219,7 @@ def encode_integers(integers: Integers) -> bytes:
     Parameters
     ----------
     integers : ndarray of int32
-        ``(rows, columns)``, magnitudes below 2**30.
+        ``(rows, columns)``, magnitudes below 2**28.
     """
     weights = _best_weights(integers)
     encoder = _Encoder(integers, weights)

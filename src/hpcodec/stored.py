@@ -5,6 +5,7 @@ zarr group, layout --stored_variables--> StoredVariable, ..., all in the group b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -150,7 +151,10 @@ def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
 
     for name in sorted(sync(listed())):  # a folder lists its files in any order
         try:
-            member = group.get(name) if name != "zarr.json" else None
+            with warnings.catch_warnings():
+                # About types that zarr's specification has not settled, such as characters.
+                warnings.simplefilter("ignore")
+                member = group.get(name) if name != "zarr.json" else None
         except GridError as error:  # our codec, of an array that it is not for
             raise FormatError(f"'{name}': {error} The store is damaged.") from error
         if isinstance(member, zarr.Array):
