@@ -164,7 +164,8 @@ class _Task:
         card, coding = self.model.card, self.coding
         if coding.free:
             expected = card.expected_octave("rmse", coding.bottleneck, coding.level)
-            return BoundSearch((self.judge.bound or 0.0) / self.unit, expected, hint)
+            # A constant field has no range; its bound, of 0, would only make the search costly.
+            return BoundSearch((self.judge.bound or self.unit) / self.unit, expected, hint)
         if hint == AS_EXPECTED:
             hint = Hint(card.shift(self._variable))
         return StepSearch(goal.limit, goal.expected, hint)

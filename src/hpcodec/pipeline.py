@@ -187,10 +187,8 @@ def _encode(
         decoded.append(judge.stored(field))
         floor.append(judge.stored(judge.shown(one[None])))
         hint = fitted.hint
-    sizes = (
-        sum(len(judge.told[1]) for judge in judges),
-        sum(read_header(payload).correction for payload in payloads),
-    )
+    masks = sum(len(judge.told[1]) for judge in judges)
+    sizes = masks, sum(read_header(payload).correction for payload in payloads)
     return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last, *sizes)
 
 
