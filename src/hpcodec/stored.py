@@ -120,7 +120,14 @@ def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVaria
     FormatError
         If one is not of this format, or another is not what a store may carry.
     """
-    variables, sizes = {}, dict[str, tuple[str, int]]()
+    with warnings.catch_warnings():
+        # About types that zarr's specification has not settled, such as characters.
+        warnings.simplefilter("ignore")
+        return _checked(group, layout)
+
+
+def _checked(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
+    variables, sizes = dict[str, StoredVariable](), dict[str, tuple[str, int]]()
     for name, array in arrays(group):
         check_name(name)
         metadata: Any = array.metadata
