@@ -15,7 +15,7 @@ import zarr
 from xarray.backends.zarr import FillValueCoder
 from zarr.core.sync import sync
 
-from hpcodec.containment import check_carried, check_name
+from hpcodec.containment import check_carried, check_name, quiet
 from hpcodec.errors import FormatError, GridError
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
@@ -104,6 +104,7 @@ class StoredVariable:
         return prod(self.shape[:-2])
 
 
+@quiet()
 def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
     """Compressed variables of a group, finished or not, by name.
 
@@ -150,7 +151,8 @@ def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
 
     for name in sorted(sync(listed())):  # a folder lists its files in any order
         try:
-            member = group.get(name) if name != "zarr.json" else None
+            with quiet():
+                member = group.get(name) if name != "zarr.json" else None
         except GridError as error:  # our codec, of an array that it is not for
             raise FormatError(f"'{name}': {error} The store is damaged.") from error
         if isinstance(member, zarr.Array):
