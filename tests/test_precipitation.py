@@ -101,7 +101,7 @@ def test_an_error_is_asked_for_in_the_unit_of_the_field(exponent: float) -> None
 
 def test_cells_to_a_power() -> None:
     cells = np.abs(smooth_cells(5))
-    told = coding(0.5)
+    told = coding(0.5, size=6000)
     made = encode_cells(cells, told, "cpu")
     decoded = decode_cells(made.payloads, told, 5, "cpu")
     np.testing.assert_allclose(decoded, made.decoded, atol=2e-3)

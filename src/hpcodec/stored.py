@@ -5,7 +5,6 @@ zarr group, layout --stored_variables--> StoredVariable, ..., all in the group b
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -16,7 +15,7 @@ import zarr
 from xarray.backends.zarr import FillValueCoder
 from zarr.core.sync import sync
 
-from hpcodec.containment import check_carried, check_name
+from hpcodec.containment import check_carried, check_name, quiet
 from hpcodec.errors import FormatError, GridError
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
@@ -105,6 +104,7 @@ class StoredVariable:
         return prod(self.shape[:-2])
 
 
+@quiet()
 def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
     """Compressed variables of a group, finished or not, by name.
 
@@ -120,14 +120,7 @@ def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVaria
     FormatError
         If one is not of this format, or another is not what a store may carry.
     """
-    with warnings.catch_warnings():
-        # About types that zarr's specification has not settled, such as characters.
-        warnings.simplefilter("ignore")
-        return _checked(group, layout)
-
-
-def _checked(group: zarr.Group, layout: Layout) -> dict[str, StoredVariable]:
-    variables, sizes = dict[str, StoredVariable](), dict[str, tuple[str, int]]()
+    variables, sizes = {}, dict[str, tuple[str, int]]()
     for name, array in arrays(group):
         check_name(name)
         metadata: Any = array.metadata
@@ -158,9 +151,7 @@ def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
 
     for name in sorted(sync(listed())):  # a folder lists its files in any order
         try:
-            with warnings.catch_warnings():
-                # About types that zarr's specification has not settled, such as characters.
-                warnings.simplefilter("ignore")
+            with quiet():
                 member = group.get(name) if name != "zarr.json" else None
         except GridError as error:  # our codec, of an array that it is not for
             raise FormatError(f"'{name}': {error} The store is damaged.") from error

@@ -278,7 +278,7 @@ def open_store(path: str) -> Store:
         )
     known = Record.from_dict(record)
     layout = Layout.from_record(known.source)
-    with quiet(), damaged(f"readable metadata in '{path}'"):
+    with damaged(f"readable metadata in '{path}'"):
         variables = stored_variables(group, layout)
     if not variables:
         raise FormatError(f"expected compressed variables in '{path}'; got none.")
