@@ -68,7 +68,7 @@ def compress(
     ] = None,
     bottleneck: Annotated[
         int | None,
-        typer.Option(help="Finest level coded, 3 to 8 (6: 16x in numbers ... 3: 1024x)."),
+        typer.Option(help="Finest level coded, 3 to 9 (6: 16x in numbers ... 3: 1024x)."),
     ] = None,
     variable: Variables = None,
     model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
@@ -151,7 +151,7 @@ def decompress(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
     target: Annotated[str, typer.Argument(help=".nc or .zarr; STORE with .nc if left out.")] = "",
     level: Annotated[
-        int | None, typer.Option(help="HEALPix level, 3 to 8; the source grid if left out.")
+        int | None, typer.Option(help="HEALPix level, 3 to 9; the source grid if left out.")
     ] = None,
     variable: Variables = None,
     time: Annotated[str, typer.Option(help="A time, or START/STOP, ISO 8601.")] = "",

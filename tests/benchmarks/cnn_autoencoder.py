@@ -29,7 +29,7 @@ def train(prepared: Path, weights: Path, minutes: float) -> None:
     """Train on random faces of the training fields, with their symmetries, and write WEIGHTS."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    index = [item for item in read_index(prepared) if item.level == CNN_LEVEL]
+    index = [item for item in read_index(prepared) if item.level >= CNN_LEVEL]
     fields = [
         (np.load(prepared / item.array, mmap_mode="r"), item.unit)
         for item in index
@@ -66,10 +66,7 @@ def _step(
     rng: np.random.Generator,
 ) -> torch.Tensor:
     chosen = [fields[rng.integers(len(fields))] for _ in range(BATCH)]
-    faces = [
-        faces[rng.integers(12)].astype(np.float32) * np.float32(unit) for faces, unit in chosen
-    ]
-    field = torch.from_numpy(np.stack(faces))[:, None]
+    field = torch.stack([_face(faces, unit, int(rng.integers(12))) for faces, unit in chosen])
     field = torch.rot90(field, int(rng.integers(4)), (2, 3))
     field = field.mT if rng.random() < 0.5 else field
     with torch.autocast("cpu", torch.bfloat16):
@@ -81,6 +78,12 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]  # torch
     optimiser.step()
     return loss.detach()
+
+
+def _face(faces: np.ndarray, unit: float, number: int) -> torch.Tensor:
+    """A face, averaged to the level of the network: ``(1, side, side)``."""
+    field = torch.from_numpy(faces[number].astype(np.float32) * np.float32(unit))[None]
+    return torch.nn.functional.avg_pool2d(field, field.shape[-1] // 2**CNN_LEVEL)
 
 
 def main() -> None:
