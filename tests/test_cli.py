@@ -92,7 +92,7 @@ def test_compress_by_error(rich_source: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rmse", "words"),
     [
-        ("0.001", "'ta': expected an RMSE above "),
+        ("0.001", "': expected an RMSE above "),
         ("ta=1.2", "got none for 'msl'. Add msl=NUMBER"),
         ("1,mls=90", "Did you mean 'msl'?"),
         ("little", "got 'little'"),

@@ -20,6 +20,10 @@ from hpcodec.stages.healpix import remap_for
 
 __all__ = ["LEAST_EXPONENT", "coding_for", "frequent_masks"]
 
+# From so large a ratio on, and for fields so smooth, the grid's own level holds all that is coded.
+_FEW = 50
+_SMOOTH = ("geopotential", "geopotential_height")
+
 LEAST_EXPONENT = 0.2
 """Below it, small values take all bytes."""
 
@@ -59,8 +63,8 @@ def coding_for(
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
-        HEALPix level to remap to; by default one finer than the grid's own, so that the remap
-        loses little, at most the model's finest.
+        HEALPix level to remap to; by default the grid's own or, where bytes are many, one
+        finer, so that the remap loses little; at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
         or, by error or bound, ``level``: no coarser one can do without any error.
@@ -95,7 +99,7 @@ def coding_for(
         raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = min(spec.grid.natural_level + 1, finest) if level is None else level
+    chosen = min(_level_for(spec, size), finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
@@ -127,6 +131,16 @@ def coding_for(
         effort=effort,
         exponent=_exponent_for(spec) if exponent is None else exponent,
     )
+
+
+def _level_for(spec: FieldSpec, size: int) -> int:
+    """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
+
+    Measured on validation fields, docs/design/rate.md.
+    """
+    own = spec.grid.natural_level
+    few = size * _FEW < 4 * prod(spec.grid.shape)
+    return own if few or spec.standard_name in _SMOOTH else own + 1
 
 
 def _exponent_for(spec: FieldSpec) -> float:
