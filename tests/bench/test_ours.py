@@ -35,7 +35,7 @@ def test_numbers_of_the_paper_take_four_bytes(one: Case) -> None:
         code = codec.encode(one.filled, level)
         assert len(code) == 4 * cell_count(int(level))
         assert codec.decode(code).shape == one.truth.shape
-    fine, coarse = (measure_point(codec, one, level) for level in codec.sweep)
+    fine, coarse = (measure_point(codec, one, level) for level in codec.sweep[-2:])
     assert fine.rmse < coarse.rmse
 
 
