@@ -188,7 +188,7 @@ class _Fields(BackendArray):
 
     def __init__(self, store: Store, pick: Pick, *, sharp: bool, device: str) -> None:
         like = pick.output(())
-        self.shape, self.dtype = like.shape, np.dtype(like.dtype)
+        self.shape, self.dtype = like.shape, np.dtype(like.dtype).newbyteorder("=")
         self._store, self._pick, self._sharp, self._device = store, pick, sharp, device
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401
