@@ -136,7 +136,7 @@ def coding_for(
 def _level_for(spec: FieldSpec, size: int) -> int:
     """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
 
-    Measured on validation fields, docs/design/rate.md.
+    How it was chosen: docs/design/rate.md.
     """
     own = spec.grid.natural_level
     few = size * _FEW < 4 * prod(spec.grid.shape)

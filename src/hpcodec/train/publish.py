@@ -37,7 +37,7 @@ __all__ = ["publish"]
 
 # Training fields that the entropy model is learned from: a few to begin with, coded without one,
 # then more, coded as the product does; and at how many steps each.
-_FIRST_FIELDS, _FIELDS = 12, 36
+_FIRST_FIELDS, _FIELDS = 10, 30
 _FIELD_STEPS = 2
 
 Told = Callable[[str], None]
