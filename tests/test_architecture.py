@@ -16,10 +16,12 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "findings", "terminal"),
-    ("arithmetic", "even", "integers", "metadata", "targets"),
-    ("containment", "packing"),
+    ("arithmetic", "even", "integers", "metadata", "rings", "targets", "triangles"),
+    ("any_grid", "containment", "packing"),
     ("faces", "grid", "layout", "missing", "options", "output_formats"),
-    ("fields", "conventions", "masks", "records", "remap_operators", "journal", "unfinished"),
+    ("gaussian_grid", "healpix_grid", "point_grid"),
+    ("conventions", "grids"),
+    ("fields", "georeference", "masks", "records", "remap_operators", "journal", "unfinished"),
     ("conformance", "correction", "entropy", "mask_table", "networks", "output", "stored"),
     ("base_field",),
     ("cards", "report", "stages"),

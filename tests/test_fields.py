@@ -106,10 +106,10 @@ def test_other_formats(version: str | None) -> None:
 
 
 def test_field_spec_counts_its_fields() -> None:
-    spec = FieldSpec("ta", GRID, (("time", 3), ("plev", 4)), "lat", "lon")
+    spec = FieldSpec("ta", GRID, (("time", 3), ("plev", 4)), ("lat", "lon"))
     assert spec.leading_shape == (3, 4)
     assert spec.steps == 12
-    assert FieldSpec("oro", GRID, (), "lat", "lon").steps == 1
+    assert FieldSpec("oro", GRID, (), ("lat", "lon")).steps == 1
 
 
 def test_bottleneck_is_the_finest_coded_level() -> None:

@@ -59,7 +59,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def spec(name: str, units: str = "K", standard_name: str = "", long_name: str = "") -> FieldSpec:
-    return FieldSpec(name, GRID, (), "lat", "lon", standard_name, units, long_name)
+    return FieldSpec(name, GRID, (), ("lat", "lon"), standard_name, units, long_name)
 
 
 def test_the_shipped_model() -> None:

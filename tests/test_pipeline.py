@@ -71,7 +71,7 @@ def test_no_decoded_value_lies_beyond_those_of_its_field(sharp: bool) -> None:
     low, high = plateaus.min(), plateaus.max()
     made = encode_fields(plateaus, coding(900), "cpu")
     cells = decode_cells(made.payloads, coding(900), coding(900).level, "cpu")
-    free = remap_for(coding(900).grid, coding(900).level).to_latlon(cells)
+    free = remap_for(coding(900).grid, coding(900).level).to_grid(cells)
     assert free.min() < low < high < free.max(), "nothing to limit here"
     decoded = decode_fields(made.payloads, coding(900), "cpu", sharp=sharp)
     for shown in (made.decoded, made.floor, decoded):

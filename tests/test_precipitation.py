@@ -39,7 +39,7 @@ def dataset(steps: int = 1) -> xr.Dataset:
 
 
 def coding(exponent: float | None = None, *, rmse: float = 0.0, size: int = 1500) -> Coding:
-    spec = FieldSpec("tp", GRID, (), "lat", "lon", "precipitation_amount", "kg m-2")
+    spec = FieldSpec("tp", GRID, (), ("lat", "lon"), "precipitation_amount", "kg m-2")
     return coding_for(spec, size, model=MODEL, exponent=exponent, rmse=rmse)
 
 
@@ -62,7 +62,7 @@ def encoded(exponent: float | None = None) -> Encoded:
     ],
 )
 def test_rain_is_known_by_its_name(name: str, standard_name: str, exponent: float) -> None:
-    spec = FieldSpec(name, GRID, (), "lat", "lon", standard_name)
+    spec = FieldSpec(name, GRID, (), ("lat", "lon"), standard_name)
     assert coding_for(spec, 900, model=MODEL).exponent == exponent
     assert coding_for(spec, 900, model=MODEL, exponent=0.5).exponent == 0.5
 

@@ -126,7 +126,7 @@ def base_dataset(
         On HEALPix cells of level 3, packed to a thousandth of the range of a variable's widest
         field.
     """
-    leading = {dim for variable in variables for dim in variable.dims[:-2]}
+    leading = {dim for variable in variables for dim in variable.dims[: -variable.axes]}
     kept = sorted(leading & set(map(str, skeleton.variables)))
     # The root says the rest.
     bare = skeleton[kept].drop_attrs(deep=False)
@@ -139,10 +139,9 @@ def base_dataset(
     for variable in variables:
         packed, packing = _packed(cells[variable.name])
         attributes = {**healpix_attributes(variable.attributes, kept), **packing}
-        shape = *variable.shape[:-2], _CELLS
-        described[variable.name] = xr.Variable(
-            (*variable.dims[:-2], "cell"), packed.reshape(shape), attributes, _NOT_LISTED
-        )
+        shape = *variable.leading_shape, _CELLS
+        dims = *variable.dims[: -variable.axes], "cell"
+        described[variable.name] = xr.Variable(dims, packed.reshape(shape), attributes, _NOT_LISTED)
     return described
 
 

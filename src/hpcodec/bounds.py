@@ -48,7 +48,7 @@ def check_same(item: StoredVariable, spec: FieldSpec) -> None:
     GridError
         If its grid or steps are not those of the store.
     """
-    if spec.grid != item.coding.grid or spec.leading_shape != item.shape[:-2]:
+    if spec.grid != item.coding.grid or spec.leading_shape != item.leading_shape:
         raise GridError(
             f"expected '{item.name}' of shape {item.shape} on the store's grid; got "
             f"{(*spec.leading_shape, *spec.grid.shape)}. Compare with the dataset that was "

@@ -98,7 +98,9 @@ def compress(
     """Compress the global fields of SOURCE into a store, and carry all else along."""
     from hpcodec.compression import Options
     from hpcodec.compression import compress as run
+    from hpcodec.info import headline
     from hpcodec.report import report_table
+    from hpcodec.stages.zarr_store import open_store
     from hpcodec.targets import AUTO, read_bounds, read_ratio, read_rmse
 
     if ratio and rmse:
@@ -135,15 +137,12 @@ def compress(
             told=told,
             note=_note,
         )
-    total = sum(report.source_bytes for report in reports)
+    made = open_store(target)
     if as_json:
         rows = [asdict(report) for report in reports]
-        print_json({"store": target, "bytes": size, "ratio": total / size, "variables": rows})
+        print_json({"store": target, "bytes": size, "ratio": made.ratio, "variables": rows})
         return
-    table(
-        f"{target}: {size:,} bytes, ratio {total / size:.1f} in bytes (all files counted)",
-        *report_table(reports),
-    )
+    table(headline(made), *report_table(reports))
 
 
 @app.command()

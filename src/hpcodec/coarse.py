@@ -74,7 +74,7 @@ def masks_of(fields: Sequence[CompressedField], coding: Coding) -> list[Mask]:
     FormatError
         If a mask is damaged, or not there.
     """
-    table = MaskTable(coding.grid.shape, coding.masks)
+    table = MaskTable(coding.grid.sheet_shape, coding.masks)
     return [table.get(field.mask, field.mask_code) for field in fields]
 
 

@@ -1,6 +1,6 @@
 """The codec in zarr pipelines: for zarr v3 (``FieldSpaceCodec``) and for zarr v2 (``FieldSpace``).
 
-    chunk (…, rows, columns) float32 --encode--> payloads of its fields, one after the other
+    chunk (…, *grid.shape) float32 --encode--> payloads of its fields, one after the other
                                      <--decode--
 
 A chunk holds whole spheres. Its payloads are such as ``hpcodec compress`` writes, and its bytes
@@ -35,6 +35,8 @@ from hpcodec.stages.zarr_store import CODEC, chunk_shape
 from hpcodec.targets import check_bound, check_ratio, check_rmse
 
 __all__ = ["FieldSpace", "FieldSpaceCodec", "coding_of"]
+
+_TOLD = ("standard_name", "units", "long_name", "coordinates", "grid_mapping")
 
 
 def coding_of(
@@ -99,13 +101,11 @@ def coding_of(
     # By error there is but one limit in bytes: no field takes more than it has.
     by_error = rmse is not None or (bounds and ratio is None)
     share = 1 if by_error else check_ratio(64 if ratio is None else ratio)
-    name = str(field.name or "field")
+    name, told = str(field.name or "field"), {**field.encoding, **field.attrs}
     variable = (
         field.rename(name)
         .drop_attrs(deep=False)
-        .assign_attrs(
-            {k: v for k, v in field.attrs.items() if k in ("standard_name", "units", "long_name")}
-        )
+        .assign_attrs({k: v for k, v in told.items() if k in _TOLD})
     )
     if not variable.dtype.kind == "f":
         raise GridError(f"expected floating-point values in '{name}'; got {variable.dtype}.")
@@ -119,15 +119,15 @@ def coding_of(
 
 
 def _encode(values: npt.NDArray[Any], coding: Coding) -> bytes:
-    if values.shape[-2:] != coding.grid.shape:
+    if values.shape[-len(coding.grid.shape) :] != coding.grid.shape:
         raise GridError(
-            f"expected chunks (..., {coding.grid.shape[0]}, {coding.grid.shape[1]}); got "
-            f"{values.shape}. Transpose them with zarr's codec of that name."
+            f"expected chunks (..., *{coding.grid.shape}); got {values.shape}. Transpose them with "
+            "zarr's codec of that name."
         )
     fields = values.reshape(-1, *coding.grid.shape)
     if fields.dtype.kind == "f":
         # A chunk of several steps may reach beyond the array: decoding fills it with NaN again.
-        whole = np.flatnonzero(~np.isnan(fields).all((1, 2)))
+        whole = np.flatnonzero(~np.isnan(fields).reshape(len(fields), -1).all(1))
         fields = fields[: 1 + int(whole.max(initial=0))]
     return b"".join(encode_fields(fields, coding).payloads)
 
@@ -152,7 +152,7 @@ def _decode(chunk: bytes, coding: Coding, count: int | None) -> npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class FieldSpaceCodec(ArrayBytesCodec):
-    """Serializer of zarr v3 for whole-sphere chunks ``(…, rows, columns)``.
+    """Serializer of zarr v3 for whole-sphere chunks ``(…, *grid.shape)``.
 
     Parameters
     ----------
@@ -191,10 +191,10 @@ class FieldSpaceCodec(ArrayBytesCodec):
     def validate(self, *, shape: tuple[int, ...], dtype: Any, chunk_grid: Any) -> None:  # noqa: ANN401
         """Refuse arrays that are not of numbers, or chunks that are not whole spheres."""
         chunk = tuple(chunk_grid.chunk_shape)
-        rows_columns = self.coding.grid.shape
-        if not {*rows_columns} <= {*chunk} & {*shape}:
+        whole = self.coding.grid.shape
+        if not {*whole} <= {*chunk} & {*shape}:
             raise GridError(
-                f"expected chunks of whole fields, (..., {rows_columns[0]}, {rows_columns[1]}); "
+                f"expected chunks of whole fields, (..., *{self.coding.grid.shape}); "
                 f"got {chunk} of {shape}. Set chunks to whole fields."
             )
         if (values := prod(chunk)) > MOST_VALUES:
@@ -202,8 +202,8 @@ class FieldSpaceCodec(ArrayBytesCodec):
                 f"expected chunks of at most {MOST_VALUES:,} values; got {values:,}. Set chunks to "
                 "fewer fields."
             )
-        wanted = chunk_shape(shape, self.coding.key_every)
-        straight = chunk[-2:] == rows_columns  # else zarr's codec transpose comes first
+        wanted = chunk_shape(shape, self.coding.key_every, len(whole))
+        straight = chunk[-len(whole) :] == whole  # else zarr's codec transpose comes first
         if self.coding.key_every > 1 and straight and chunk != wanted:
             raise GridError(
                 f"expected chunks {wanted}, of fields that follow each other; got {chunk}. Set "
@@ -227,7 +227,7 @@ class FieldSpaceCodec(ArrayBytesCodec):
         return chunk_spec.prototype.buffer.from_bytes(payload)
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        count = prod(chunk_spec.shape[:-2])
+        count = prod(chunk_spec.shape[: -len(self.coding.grid.shape)])
         native = chunk_spec.dtype.to_native_dtype()
         values = await asyncio.to_thread(_decode, chunk_bytes.to_bytes(), self._as(native), count)
         # numpy's own stubs are wider than zarr's protocol of an array.
@@ -281,18 +281,19 @@ class FieldSpace(Codec):  # type: ignore[misc]  # numcodecs has no types
         values = np.asarray(buf)
         grid = self.coding.grid.shape
         # A bare buffer has neither shape nor type, and is taken as the contract has it.
-        shaped = values.ndim < 2 or values.shape[-2:] == grid
+        shaped = values.ndim < 2 or values.shape[-len(grid) :] == grid
         typed = values.dtype == np.float32 or values.dtype.kind != "f"
         if not (shaped and typed and values.flags.c_contiguous) or values.nbytes % (4 * prod(grid)):
             raise GridError(
-                f"expected chunks of whole fields, (..., {grid[0]}, {grid[1]}) float32 in C order; "
-                f"got {values.shape} {values.dtype}. Set chunks to whole fields, dtype to float32."
+                f"expected chunks of whole fields, (..., *{self.coding.grid.shape}) float32 in C "
+                f"order; got {values.shape} {values.dtype}. Set chunks to whole fields, dtype to "
+                "float32."
             )
         fields = ensure_contiguous_ndarray(values).view(np.float32).reshape(-1, *grid)
         return _encode(fields, self.coding)
 
     def decode(self, buf: Any, out: Any = None) -> Any:  # noqa: ANN401
-        """Fields of a chunk, ``(n * rows * columns,)`` float32."""
+        """Fields of a chunk, flat, float32."""
         chunk = bytes(ensure_contiguous_ndarray(buf))
         values = _decode(chunk, self.coding, None)
         return ndarray_copy(values, out) if out is not None else values

@@ -99,7 +99,7 @@ def coding_for(
         raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = min(_level_for(spec, size), finest) if level is None else level
+    chosen = _level_for(spec, size, finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
@@ -133,14 +133,15 @@ def coding_for(
     )
 
 
-def _level_for(spec: FieldSpec, size: int) -> int:
+def _level_for(spec: FieldSpec, size: int, finest: int) -> int:
     """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
 
     How it was chosen: docs/design/rate.md.
     """
-    own = spec.grid.natural_level
     few = size * _FEW < 4 * prod(spec.grid.shape)
-    return own if few or spec.standard_name in _SMOOTH else own + 1
+    own = few or spec.standard_name in _SMOOTH
+    level = spec.grid.natural_level if own else spec.grid.fine_level
+    return max(BASE_LEVEL + 1, min(level, finest))
 
 
 def _exponent_for(spec: FieldSpec) -> float:
@@ -157,8 +158,8 @@ def frequent_masks(dataset: xr.Dataset, spec: FieldSpec) -> tuple[str, ...]:
     """
     times, others = (*spec.leading_shape, 1)[0], prod(spec.leading_shape[1:])
     masks = (
-        Mask.of(read_stored(dataset, spec, step, step + 1)[0], spec.packing)
+        Mask.of(spec.grid.sheet(read_stored(dataset, spec, step, step + 1)[0]), spec.packing)
         for time in sorted({0, times // 2, times - 1})
         for step in range(time * others, (time + 1) * others)
     )
-    return MaskTable.of(spec.grid.shape, masks).codes if spec.steps > 1 else ()
+    return MaskTable.of(spec.grid.sheet_shape, masks).codes if spec.steps > 1 else ()

@@ -94,8 +94,6 @@ def compare(
         specs = find_fields(source, [item.name for item in chosen])
         for item, spec in zip(chosen, specs, strict=True):
             check_same(item, spec)
-        total = sum(4 * np.prod(item.shape) for item in store.variables.values())
-        ratio = float(total / store.size) if store.size else 0.0
         results = []
         for number, (item, spec) in enumerate(zip(chosen, specs, strict=True)):
             sums = _sums(item, levels)
@@ -110,7 +108,7 @@ def compare(
                     _plot(plot, item, store, truth[0], decoded[0])
             units = str(item.attributes.get("units", ""))
             results += [
-                Comparison(item.name, units, grid, ratio, errors.figures())
+                Comparison(item.name, units, grid, store.ratio, errors.figures())
                 for grid, errors in sums.items()
             ]
     finally:

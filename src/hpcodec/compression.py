@@ -34,6 +34,7 @@ from hpcodec.stages.dataset import (
     open_source,
     read_stored,
 )
+from hpcodec.stored import grid_size, stored_variables
 from hpcodec.targets import bounds_for, rmse_for
 from hpcodec.unfinished import Note, ignored
 
@@ -167,14 +168,15 @@ def _create_arrays(
     fields = sum(_float_bytes(spec) * spec.steps for spec in specs)
     ratio = options.ratio or 64
     budget = int(fields / ratio)
-    rest = budget - output.size - record_size(names, layout, bounded=options.bounded)
+    apart = grid_size(output.group, stored_variables(output.group, Layout()))
+    rest = budget - (output.size - apart) - record_size(names, layout, bounded=options.bounded)
     rest -= reserve_base(output, budget, options.base)
     for spec in specs:
         size = int(rest * _float_bytes(spec) / fields)
         if size < 1:
             raise UsageError(
                 f"expected room for fields; at ratio {ratio:g} coordinates and metadata "
-                f"alone take {output.size:,} of {budget:,} bytes. Choose a smaller ratio, "
+                f"alone take {output.size - apart:,} of {budget:,} bytes. Choose a smaller ratio, "
                 "or compress more steps into one store."
             )
         add(spec, size)
@@ -194,10 +196,10 @@ def _float_bytes(spec: FieldSpec) -> int:
 
 
 def _variable(dataset: xr.Dataset, spec: FieldSpec) -> OutputVariable:
-    """Leading axes, then rows and columns; stored in the source's order."""
+    """Leading axes, then horizontal ones; stored in the source's order."""
     return OutputVariable(
         name=spec.name,
-        dims=(*(name for name, _ in spec.leading), spec.latitude, spec.longitude),
+        dims=(*(name for name, _ in spec.leading), *spec.horizontal),
         shape=(*spec.leading_shape, *spec.grid.shape),
         attributes=dataset.variables[spec.name].attrs,
         leading=len(spec.leading),

@@ -33,6 +33,7 @@ __all__ = [
     "local_folder",
     "open_contained",
     "quiet",
+    "size_of",
 ]
 
 # Those that hpcodec writes, or that leave a store what it was if another program adds them.
@@ -96,6 +97,17 @@ def folder_size(path: Path) -> int:
         for folder, _, names in os.walk(path)
         for name in names
     )
+
+
+def size_of(path: str) -> int:
+    """Bytes of all files at a path or URL; 0 where the file system does not list them."""
+    if (folder := local_folder(path)) is not None:
+        return folder_size(folder)
+    files, inner = fsspec.url_to_fs(path)
+    try:
+        return int(files.du(inner))
+    except (OSError, NotImplementedError):
+        return 0
 
 
 def open_contained(path: str) -> zarr.Group:

@@ -1,4 +1,4 @@
-"""The one file that spells CF and DGGS attributes, but for those of packing.
+"""Spells CF and DGGS attributes, but for those of packing, and of sources on HEALPix cells.
 
     horizontal_axis, degrees    which coordinate is a latitude or a longitude
     supporting, unsuitable      which variables are not fields, and why
@@ -43,8 +43,10 @@ AXIS_UNITS = {
 }
 _ANGLES = {"", "degree", "degrees", "deg", "radian", "radians", "rad"}
 _NAMES = {
-    "latitude": {"lat", "latitude", "lats", "latitudes", "nav_lat", "lat_0"},
-    "longitude": {"lon", "longitude", "lons", "longitudes", "long", "nav_lon", "lon_0"},
+    "latitude": {"lat", "latitude", "lats", "latitudes", "nav_lat", "lat_0", "clat", "latcell"},
+    "longitude": {
+        *("lon", "longitude", "lons", "longitudes", "long", "nav_lon", "lon_0", "clon", "loncell"),
+    },
 }
 _AXES = {"latitude": "y", "longitude": "x"}
 

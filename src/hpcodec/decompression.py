@@ -152,7 +152,7 @@ def on_cells(
     level, history, zarr, legacy
         As for :func:`hpcodec.conventions.healpix_skeleton`.
     """
-    horizontal = {dim for variable in chosen for dim in variable.dims[-2:]}
+    horizontal = {dim for variable in chosen for dim in variable.dims[-variable.axes :]}
     gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
     return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr, legacy=legacy)
 
@@ -186,7 +186,7 @@ class Pick:
     @property
     def _selection(self) -> list[Sequence[int]]:
         """Positions wanted along each leading dimension."""
-        leading = zip(self.variable.dims[:-2], self.variable.shape[:-2], strict=True)
+        leading = zip(self.variable.dims, self.variable.leading_shape, strict=False)
         return [
             self.times if self.times is not None and dim == self.dimension else range(size)
             for dim, size in leading
@@ -206,11 +206,11 @@ class Pick:
     @property
     def steps(self) -> Iterator[int]:
         """Flattened leading indices in the store."""
-        return _flattened(self._selection, self.variable.shape[:-2])
+        return _flattened(self._selection, self.variable.leading_shape)
 
     def output(self, kept: Sequence[str]) -> OutputVariable:
         """Variable of the result; ``kept`` are the names that it may refer to."""
-        variable, leading = self.variable, len(self.variable.dims) - 2
+        variable, leading = self.variable, len(self.variable.leading_shape)
         shape = tuple(len(where) for where in self._selection)
         on_cells = self.level is not None
         told = bound_attributes(self.store.record, variable.name, on_cells=on_cells)
@@ -219,7 +219,7 @@ class Pick:
             return OutputVariable(
                 name=variable.name,
                 dims=variable.dims,
-                shape=(*shape, *variable.shape[-2:]),
+                shape=(*shape, *variable.coding.grid.shape),
                 dtype=variable.coding.packing.dtype,
                 attributes=attributes,
                 leading=leading,
@@ -228,7 +228,7 @@ class Pick:
             )
         return OutputVariable(
             name=variable.name,
-            dims=(*variable.dims[:-2], "cell"),
+            dims=(*variable.dims[:leading], "cell"),
             shape=(*shape, cell_count(self.level)),
             attributes=healpix_attributes(attributes, kept),
             leading=leading,

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import FormatError
-from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
+from hpcodec.grids import Grid
 from hpcodec.metadata import (
     FORMAT_VERSION,
     OPTIONAL,
@@ -74,26 +75,26 @@ class FieldSpec:
     ----------
     name : str
         Variable name in the dataset.
-    grid : LatLonGrid
+    grid : Grid
         Where its values lie.
     leading : tuple of (str, int)
         Names and sizes of the other dimensions, in the variable's order (time, level, member).
-    latitude, longitude : str
-        Names of the two horizontal dimensions.
+    horizontal : tuple of str
+        Names of the horizontal dimensions: latitude and longitude, rows and columns, or the one
+        of a list of points.
     standard_name, units, long_name : str
         From the variable's CF attributes; empty where it has none.
     dims : tuple of str
-        All dimensions in the variable's own order; by default the leading ones, then latitude,
-        then longitude.
+        All dimensions in the variable's own order; by default the leading ones, then the
+        horizontal ones.
     packing : Packing
         How its numbers are stored.
     """
 
     name: str
-    grid: LatLonGrid
+    grid: Grid
     leading: tuple[tuple[str, int], ...]
-    latitude: str
-    longitude: str
+    horizontal: tuple[str, ...]
     standard_name: str = ""
     units: str = ""
     long_name: str = ""
@@ -102,8 +103,8 @@ class FieldSpec:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """For leading dimensions, latitude and longitude: the place of each in the variable."""
-        canonical = (*(name for name, _ in self.leading), self.latitude, self.longitude)
+        """For leading and horizontal dimensions, the place of each in the variable."""
+        canonical = (*(name for name, _ in self.leading), *self.horizontal)
         return tuple((self.dims or canonical).index(name) for name in canonical)
 
     @property
@@ -136,7 +137,7 @@ class Coding:
     ----------
     model, weights : str
         Name of the model, and sha256 of its weights.
-    grid : LatLonGrid
+    grid : Grid
         Source grid.
     level : int
         HEALPix level that the source grid is remapped to.
@@ -170,6 +171,7 @@ class Coding:
 
     Examples
     --------
+    >>> from hpcodec.grid import LatLonGrid
     >>> grid = LatLonGrid.regular((90.0, -5.0, 37), (0.0, 5.0, 72))
     >>> coding = Coding("any-l9", "00" * 32, grid, level=4, size=900, bottleneck=4)
     >>> Coding.from_dict(coding.to_dict()) == coding
@@ -178,7 +180,7 @@ class Coding:
 
     model: Name
     weights: Digest
-    grid: LatLonGrid
+    grid: Grid
     level: Level
     size: Annotated[int, Limits(1)]
     bottleneck: Level

@@ -1,7 +1,7 @@
 """How far decoded fields are from the truth: figures and spectra.
 
 (k, rows, columns) twice --ErrorSum.add--> ... --ErrorSum.figures--> ErrorFigures
-(rows, columns), its grid --spectrum--> variance per spherical-harmonic degree
+a field, its grid --spectrum--> variance per spherical-harmonic degree
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import GridError, MissingValueError
-from hpcodec.grid import LatLonGrid, level_of
+from hpcodec.grid import level_of
+from hpcodec.grids import Grid
 from hpcodec.stages.healpix import remap_for
 
 __all__ = ["ErrorFigures", "ErrorSum", "spectrum", "spectrum_cells"]
@@ -68,7 +69,7 @@ class ErrorSum:
     ----------
     weights : array_like, optional
         Area of each point, broadcast over a field: ``grid.area_weights``, shape ``(rows, 1)``, for
-        fields on a :class:`LatLonGrid`; None for cells, which have equal areas.
+        fields on a grid of rows and columns; None for cells, which have equal areas.
 
     Notes
     -----
@@ -168,14 +169,14 @@ def _psnr(extent: float, rmse: float) -> float:
     return 20 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
-def spectrum(field: npt.ArrayLike, grid: LatLonGrid) -> _Doubles:
+def spectrum(field: npt.ArrayLike, grid: Grid) -> _Doubles:
     """Variance of a field per spherical-harmonic degree.
 
     Parameters
     ----------
     field : array_like
-        Shape ``(rows, columns)``, any unit, finite.
-    grid : LatLonGrid
+        Shape ``grid.shape``, any unit, finite.
+    grid : Grid
         Where its values lie. They are remapped to the cells of its natural level.
 
     Returns

@@ -96,7 +96,7 @@ def fit(
     """
     floor = judge.rmse(cells[None]) if coding.rmse else 0.0
     if coding.rmse and coding.rmse <= floor:
-        finest = min(coding.grid.natural_level + 1, model.card.architecture["level"])
+        finest = min(coding.grid.fine_level, model.card.architecture["level"])
         raise _below_floor(coding, floor, finest)
     if (own := len(judge.told[1])) >= coding.size:
         raise UsageError(

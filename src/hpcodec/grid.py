@@ -1,7 +1,7 @@
 """Where values lie: HEALPix levels and latitude-longitude grids.
 
 cell_count   12 * 4**level
-LatLonGrid   where the values of a source field lie
+LatLonGrid   every latitude with every longitude; other kinds: :mod:`hpcodec.grids`
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.any_grid import MOST_POINTS, Grid, level_for
 from hpcodec.errors import FormatError, GridError
+from hpcodec.rings import Rings
 
 __all__ = ["BASE_LEVEL", "FINEST_LEVEL", "LatLonGrid", "cell_count", "level_of"]
 
@@ -62,7 +64,7 @@ def level_of(cells: int) -> int:
 
 
 @dataclass(frozen=True)
-class LatLonGrid:
+class LatLonGrid(Grid, key="latitude"):
     """A global rectilinear grid: every latitude with every longitude.
 
     Parameters
@@ -98,9 +100,9 @@ class LatLonGrid:
                 f"expected 1-D latitudes and longitudes of at least 4 values; got shapes "
                 f"{lat.shape} and {lon.shape}. Give a regular global grid."
             )
-        if lat.size * lon.size > _MOST_POINTS:
+        if lat.size * lon.size > MOST_POINTS:
             raise GridError(
-                f"expected a grid of at most {_MOST_POINTS:,} points; got {lat.size:,} x "
+                f"expected a grid of at most {MOST_POINTS:,} points; got {lat.size:,} x "
                 f"{lon.size:,}. Give a coarser one."
             )
         if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
@@ -164,11 +166,23 @@ class LatLonGrid:
         after its crowding towards the poles is discounted (``2 / pi`` of them): 0.25 degrees
         gives 8, 0.5 gives 7, 1 gives 6.
         """
-        points = 0.75 * len(self.latitude) * len(self.longitude) * 2 / np.pi
-        level = 0
-        while cell_count(level) < points:
-            level += 1
-        return level
+        return level_for(len(self.latitude) * len(self.longitude) * 2 / np.pi)
+
+    @property
+    def points(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Latitude and longitude of each point in degrees, flat, row by row."""
+        rows, columns = self.shape
+        return np.repeat(self.latitude, columns), np.tile(self.longitude, rows)
+
+    @property
+    def rings(self) -> Rings:
+        """The rows, north to south."""
+        rows, columns = self.shape
+        theta = np.deg2rad(90 - np.asarray(self.latitude)).clip(0, np.pi)
+        order = np.argsort(theta)
+        phase = np.full(rows, np.deg2rad(self.longitude[0]))
+        direction = 1 if self.longitude[1] > self.longitude[0] else -1
+        return Rings(theta[order], phase, np.full(rows, columns), order * columns, direction)
 
     @property
     def digest(self) -> str:
@@ -217,8 +231,7 @@ class LatLonGrid:
             ) from error
 
 
-# A crafted store must not make us allocate from an unchecked count: 0.01 degrees has 36,000.
-_MOST_ALONG, _MOST_POINTS = 100_000, 2**25
+_MOST_ALONG = 100_000  # 0.01 degrees has 36,000
 
 
 def _snap(values: npt.ArrayLike) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from hpcodec.grid import cell_count
@@ -10,7 +11,7 @@ from hpcodec.report import bound_text
 from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
-__all__ = ["describe", "described_table"]
+__all__ = ["describe", "described_table", "headline"]
 
 
 def describe(path: str) -> dict[str, Any]:
@@ -28,15 +29,14 @@ def describe(path: str) -> dict[str, Any]:
     """
     store = open_store(path)
     variables = {name: _variable(store, item) for name, item in store.variables.items()}
-    size = store.size
-    source = sum(item["source_bytes"] for item in variables.values())
     return {
         "path": path,
         "format": store.record.format,
         "version": store.record.version,
         "command": store.record.command,
-        "bytes": size,
-        "ratio": round(source / size, 2) if size else 0.0,
+        "bytes": store.size,
+        "grid_bytes": store.grid_size,
+        "ratio": round(store.ratio, 2),
         "variables": variables,
     }
 
@@ -44,7 +44,7 @@ def describe(path: str) -> dict[str, Any]:
 def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
     coding = item.coding
     header = read_header(store.read(item, 0, 3))
-    points = coding.grid.shape[0] * coding.grid.shape[1]
+    points = prod(coding.grid.shape)
     return {
         "dims": dict(zip(item.dims, item.shape, strict=True)),
         "units": item.attributes.get("units", ""),
@@ -66,6 +66,13 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "mask_bytes": store.record.masks.get(item.name, 0),
         "error": error.to_dict() if (error := store.record.error.get(item.name)) else {},
     }
+
+
+def headline(store: Store) -> str:
+    """Path, bytes and ratio of a store in a line."""
+    apart = f" but {store.grid_size:,} bytes of coordinates" if store.grid_size else ""
+    told = f"ratio {store.ratio:.1f} in bytes (all files{apart} counted)"
+    return f"{store.path}: {store.size:,} bytes, {told}"
 
 
 def described_table(about: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

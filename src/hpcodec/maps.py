@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import io
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import healpy
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from hpcodec.errors import GridError, OutputError, UsageError
 from hpcodec.figures import ErrorFigures, spectrum
-from hpcodec.grid import LatLonGrid
+from hpcodec.grids import Grid, LatLonGrid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +33,7 @@ def plot_maps(
     path: str | Path,
     original: npt.ArrayLike,
     decoded: npt.ArrayLike,
-    grid: LatLonGrid,
+    grid: Grid,
     *,
     name: str,
     units: str,
@@ -44,9 +47,9 @@ def plot_maps(
     path : str or Path
         Local, ending in ``.png``; an existing file is replaced, once all is drawn.
     original, decoded : array_like
-        Shape ``(rows, columns)``, in ``units``. Missing values are grey in the maps; in the
+        Shape ``grid.shape``, in ``units``. Missing values are grey in the maps; in the
         spectra, points missing in either count as the original's mean, without error.
-    grid : LatLonGrid
+    grid : Grid
         Where their values lie.
     name, units : str
         Of the variable, for the labels; may be empty.
@@ -103,6 +106,9 @@ _PLACES = {
 }
 """Left, bottom, width and height in inches: maps are two to one."""
 
+_SHOWN = LatLonGrid.regular((89.75, -0.5, 360), (0.25, 0.5, 720))
+"""Where points are shown that are no rows of latitude and columns of longitude."""
+
 _LINES = {"original": ("#000000", "-"), "decoded": ("#56B4E9", "--"), "error": ("#D55E00", "-")}
 """Of the palette by Okabe and Ito, which the colour-blind tell apart."""
 
@@ -129,9 +135,7 @@ def _place(figure: Figure, what: str) -> Axes:
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def _draw_fields(
-    figure: Figure, truth: _Doubles, ours: _Doubles, grid: LatLonGrid, label: str
-) -> None:
+def _draw_fields(figure: Figure, truth: _Doubles, ours: _Doubles, grid: Grid, label: str) -> None:
     """Both fields on the original's colour scale; its few extreme values go over the ends."""
     low, high = _limits(truth, 0.1, 99.9)
     for heading, field in (("Original", truth), ("Decoded", ours)):
@@ -142,7 +146,7 @@ def _draw_fields(
 
 
 def _draw_error(
-    figure: Figure, error: _Doubles, grid: LatLonGrid, units: str, figures: ErrorFigures
+    figure: Figure, error: _Doubles, grid: Grid, units: str, figures: ErrorFigures
 ) -> None:
     limit, most = _limits(np.abs(error), 99.9, 100)
     limit = limit or most or 1.0
@@ -159,8 +163,10 @@ def _draw_error(
     _draw_bar(figure, "error bar", image, error, _labelled("error", units))
 
 
-def _draw_map(axis: Axes, field: _Doubles, grid: LatLonGrid, **colours: Any) -> Any:  # noqa: ANN401
+def _draw_map(axis: Axes, field: _Doubles, grid: Grid, **colours: Any) -> Any:  # noqa: ANN401
     """Image from 180 W to 180 E, north up; uneven latitudes are shown by their nearest row."""
+    if not isinstance(grid, LatLonGrid):
+        field, grid = field.ravel()[_nearest(grid)], _SHOWN
     longitude = (np.asarray(grid.longitude) + 180) % 360 - 180
     columns = np.argsort(longitude)
     latitude, count = np.asarray(grid.latitude), len(grid.latitude)
@@ -182,6 +188,16 @@ def _draw_map(axis: Axes, field: _Doubles, grid: LatLonGrid, **colours: Any) -> 
     return image
 
 
+@lru_cache(maxsize=1)
+def _nearest(grid: Grid) -> npt.NDArray[np.int64]:
+    """Point of a grid nearest to each point of the grid that is shown in its place."""
+    points, shown = (
+        healpy.ang2vec(longitude, latitude, lonlat=True)
+        for latitude, longitude in (grid.points, _SHOWN.points)
+    )
+    return np.asarray(cKDTree(points).query(shown)[1].reshape(_SHOWN.shape), np.int64)
+
+
 def _draw_bar(figure: Figure, where: str, image: Any, shown: _Doubles, label: str) -> None:  # noqa: ANN401
     """Colour bar with an arrow at each end that some of the ``shown`` values go over."""
     (low, high), (least, most) = image.get_clim(), _limits(shown, 0, 100)
@@ -191,9 +207,7 @@ def _draw_bar(figure: Figure, where: str, image: Any, shown: _Doubles, label: st
     bar.ax.tick_params(labelsize=9)
 
 
-def _draw_spectra(
-    axis: Axes, truth: _Doubles, ours: _Doubles, grid: LatLonGrid, units: str
-) -> None:
+def _draw_spectra(axis: Axes, truth: _Doubles, ours: _Doubles, grid: Grid, units: str) -> None:
     error = ours - truth
     there = np.isfinite(error)
     mean = truth[there].mean() if there.any() else 0.0

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.any_grid import Grid
 from hpcodec.errors import FormatError
-from hpcodec.grid import LatLonGrid, level_of
+from hpcodec.grid import level_of
 from hpcodec.masks import Mask, decode_mask, encode_mask, missing_cells
 from hpcodec.packing import Packing
 
@@ -36,7 +37,7 @@ class MaskTable:
     Parameters
     ----------
     shape : tuple of int
-        Rows and columns of the fields.
+        Rows and columns of the fields, laid out as sheets.
     codes : tuple of str
         Each a mask's bytes in base 85; all but the first are coded from the first.
     """
@@ -114,7 +115,7 @@ def restored(
 
 
 def without_missing(
-    cells: npt.NDArray[np.float32], masks: Sequence[Mask], grid: LatLonGrid, level: int
+    cells: npt.NDArray[np.float32], masks: Sequence[Mask], grid: Grid, level: int
 ) -> npt.NDArray[np.float32]:
     """``cells`` of whole fields ``(n, cells)``, NaN where most of a cell has no value.
 

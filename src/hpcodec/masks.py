@@ -20,7 +20,9 @@ import constriction
 import healpy
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
+from hpcodec.any_grid import Grid
 from hpcodec.errors import FormatError, MissingValueError
 from hpcodec.grid import LatLonGrid, cell_count
 from hpcodec.packing import Packing
@@ -243,8 +245,10 @@ def _order(rows: int, columns: int) -> tuple[npt.NDArray[np.int64], list[int]]:
     return places[order], [*ends, order.size]
 
 
-def missing_cells(grid: LatLonGrid, level: int, mask: Mask) -> Flags:
+def missing_cells(grid: Grid, level: int, mask: Mask) -> Flags:
     """HEALPix cells, nested order, ``(12 * 4**level,)``, whose nearest point has no value."""
+    if not isinstance(grid, LatLonGrid):
+        return np.asarray(grid.unsheet(mask.missing).ravel()[_nearest(grid, level)])
     longitude, latitude = healpy.pix2ang(
         2**level, np.arange(cell_count(level)), nest=True, lonlat=True
     )
@@ -254,6 +258,15 @@ def missing_cells(grid: LatLonGrid, level: int, mask: Mask) -> Flags:
     rows = ascending[np.searchsorted(between, latitude)]
     columns = np.rint((longitude - lon[0]) / (lon[1] - lon[0])).astype(np.int64) % lon.size
     return np.asarray(mask.missing[rows, columns])
+
+
+@lru_cache(maxsize=2)
+def _nearest(grid: Grid, level: int) -> npt.NDArray[np.int64]:
+    """Point nearest to each cell, nested order."""
+    latitude, longitude = grid.points
+    points = healpy.ang2vec(longitude, latitude, lonlat=True)
+    centres = healpy.pix2vec(2**level, np.arange(cell_count(level)), nest=True)
+    return np.asarray(cKDTree(points).query(np.stack(centres, -1))[1], np.int64)
 
 
 def _checked(body: bytes) -> bytes:

@@ -85,7 +85,7 @@ class StoreOutput(ZarrOutput):
         Parameters
         ----------
         variable : OutputVariable
-            Its shape: leading axes, then rows and columns of the coding's grid.
+            Its shape: leading axes, then those of the coding's grid.
         coding : Coding
             Of its payloads.
         """
@@ -96,13 +96,14 @@ class StoreOutput(ZarrOutput):
         fill = variable.attributes.get("_FillValue")
         if fill is not None:
             attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
+        chunks = chunk_shape(variable.shape, coding.key_every, len(coding.grid.shape))
         turned = variable.order not in ((), tuple(range(len(variable.dims))))
         with reported(self._target):
             self._group.create_array(
                 variable.name,
                 shape=variable.stored(variable.shape),
                 dtype=dtype,
-                chunks=variable.stored(chunk_shape(variable.shape, coding.key_every)),
+                chunks=variable.stored(chunks),
                 filters=[TransposeCodec(order=variable.order)] if turned else [],
                 serializer={"name": CODEC, "configuration": coding.to_dict()},
                 compressors=None,
@@ -129,8 +130,9 @@ class StoreOutput(ZarrOutput):
             return self._get(self._key(name, step))
 
     def _key(self, name: str, step: int) -> str:
-        variable, every = self._variables[name], self._codings[name].key_every
-        return f"{name}/{chunk_key(variable.shape, step, every, variable.order)}"
+        variable, coding = self._variables[name], self._codings[name]
+        every, axes = coding.key_every, len(coding.grid.shape)
+        return f"{name}/{chunk_key(variable.shape, step, every, variable.order, axes)}"
 
     def _get(self, key: str) -> bytes:
         found = sync((self._group.store_path / key).get(default_buffer_prototype()))

@@ -1,7 +1,7 @@
 """The stages in order, and back, for the fields of one chunk.
 
     stored -> fill -> to_healpix -> fit (normalise -> encode -> pack -> correct) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_latlon -> correct -> restore -> stored
+    payloads -> unpack -> decode(level) -> denormalise -> to_grid -> correct -> restore -> stored
 
 Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 """
@@ -9,7 +9,7 @@ Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,14 +34,7 @@ from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, rai
 from hpcodec.stages.wire import correction_in, read_header
 from hpcodec.step_search import AS_EXPECTED, Hint
 
-__all__ = [
-    "Encoded",
-    "Followed",
-    "decode_cells",
-    "decode_fields",
-    "encode_cells",
-    "encode_fields",
-]
+__all__ = ["Encoded", "Followed", "decode_cells", "decode_fields", "encode_cells", "encode_fields"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,7 +48,7 @@ class Encoded:
     payloads : list of bytes
         One for each field.
     decoded : ndarray
-        What decoding them gives: ``(n, rows, columns)`` of stored numbers or, from cells,
+        What decoding them gives: ``(n, *grid.shape)`` of stored numbers or, from cells,
         ``(n, cells)`` of float32.
     floor : ndarray
         What the remap alone would give, likewise.
@@ -93,7 +86,7 @@ def encode_fields(
     Parameters
     ----------
     stored : ndarray
-        ``(n, rows, columns)`` on the coding's grid, numbers of the coding's packing. What is
+        ``(n, *grid.shape)`` on the coding's grid, numbers of the coding's packing. What is
         missing comes back bit for bit; the network sees a smooth surface there.
     coding : Coding
         From :func:`coding_for`. Its error is on the source grid, over the points that have a
@@ -114,18 +107,21 @@ def encode_fields(
     UsageError
         If the fields cannot be had in so few bytes, or with so small an error.
     """
-    remap, packing = remap_for(coding.grid, coding.level, coding.remap), coding.packing
-    where = remap.to_latlon, coding.grid.area_weights, coding.exponent
-    table, values, judges = MaskTable(coding.grid.shape, coding.masks), packing.finite(stored), []
+    grid, packing = coding.grid, coding.packing
+    remap, sheets = remap_for(grid, coding.level, coding.remap), grid.sheet(stored)
+    where = lambda cells: grid.sheet(remap.to_grid(cells)), grid.sheet_weights, coding.exponent
+    table, values, judges = MaskTable(grid.sheet_shape, coding.masks), packing.finite(sheets), []
     for number, one in enumerate(values):
-        truth = np.where(np.isfinite(one), packing.unpack(stored[number]), np.nan)
+        truth = np.where(np.isfinite(one), packing.unpack(sheets[number]), np.nan)
         limits = measure_limits(one[None][:, np.isfinite(one)])[0]
         bound = coding.bound(truth) if coding.bounded else None
-        mask = Mask.of(stored[number], packing)
+        mask = Mask.of(sheets[number], packing)
         shown = *where, limits, bound, packing, mask, table.find(mask)
         judges.append(Judge(truth[None], *shown))
-    cells = remap.to_healpix(np.stack([fill_smoothly(one) for one in values]))
-    return _encode(raised(cells, coding.exponent), judges, coding, device, hint, last)
+    cells = remap.to_healpix(grid.unsheet(np.stack([fill_smoothly(one) for one in values])))
+    encoded = _encode(raised(cells, coding.exponent), judges, coding, device, hint, last)
+    decoded, floor = (grid.unsheet(sheets) for sheets in (encoded.decoded, encoded.floor))
+    return replace(encoded, decoded=decoded, floor=floor)
 
 
 def encode_cells(
@@ -272,7 +268,7 @@ def _decode(
 def decode_fields(
     payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
 ) -> npt.NDArray[Any]:
-    """Fields on the source grid, ``(n, rows, columns)``, as the source has its numbers stored.
+    """Fields on the source grid, ``(n, *grid.shape)``, as the source has its numbers stored.
 
     With their corrections, where they have a bound; these are none of a field made sharp. What was
     missing is what it was, bit for bit. See :func:`decode_cells`.
@@ -289,9 +285,10 @@ def decode_fields(
         )
     cells, fields = _decode(payloads, coding, coding.level, device, sharp=sharp)
     remap = remap_for(coding.grid, coding.level, coding.remap)
-    values = within(remap.to_latlon(cells), [field.limits for field in fields])
-    values = _corrected(values, [last_of(payload, coding) for payload in payloads])
-    return restored(values, masks_of(fields, coding), coding.packing)
+    values = within(remap.to_grid(cells), [field.limits for field in fields])
+    ends = [last_of(payload, coding) for payload in payloads]
+    sheets = _corrected(coding.grid.sheet(values), ends)
+    return coding.grid.unsheet(restored(sheets, masks_of(fields, coding), coding.packing))
 
 
 def _corrected(fields: Floats, payloads: Sequence[bytes]) -> Floats:

@@ -1,9 +1,11 @@
 """The sparse operators behind a remap: built from the geometry, cached on disk and in memory.
 
 grid, level, method --operators_for--> Operators
-least_squares: smooth interpolation on 4 x 4 ring values, both ways; a grid and a HEALPix level
-               are both stacks of rings with evenly spaced values, so one function serves both
+least_squares: smooth interpolation on 4 x 4 ring values, both ways; most grids and all HEALPix
+               levels are stacks of rings with evenly spaced values, so one function serves both;
+               from other points, linear interpolation in triangles between them
 idw:           inverse distance to the nearest four, both ways
+HEALPix cells need neither: they are taken as they are, repeated or averaged
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +26,9 @@ import platformdirs
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from hpcodec.grid import LatLonGrid, cell_count
+from hpcodec.grid import cell_count
+from hpcodec.grids import Grid, HealpixGrid, LatLonGrid, PointGrid
+from hpcodec.rings import Rings
 
 __all__ = ["Floats", "Operators", "operators_for"]
 
@@ -41,7 +45,6 @@ _MOST_CACHED = 2**29
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 _Doubles: TypeAlias = npt.NDArray[np.float64]
-_Integers: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,14 @@ class Operators:
 
 
 @lru_cache(maxsize=4)
-def operators_for(grid: LatLonGrid, level: int, method: str) -> Operators:
+def operators_for(grid: Grid, level: int, method: str) -> Operators:
     """Operators from the user's cache, or built and put there.
 
     The cache is ``platformdirs.user_cache_dir("hpcodec")``, or ``HPCODEC_CACHE_DIR`` if set.
 
     ``method`` is ``least_squares`` or ``idw``, ``level`` that of the cells.
     """
-    shape = (cell_count(level), grid.shape[0] * grid.shape[1])
+    shape = (cell_count(level), prod(grid.shape))
     folder = Path(os.environ.get("HPCODEC_CACHE_DIR") or platformdirs.user_cache_dir("hpcodec"))
     path = folder / f"remap-{grid.digest}-{level}-{method}-{_VERSION}.npz"
     pair = _read(path, shape)
@@ -125,106 +128,54 @@ def operators_for(grid: LatLonGrid, level: int, method: str) -> Operators:
     return Operators(direct, back, weight, scale, _ITERATIONS)
 
 
-def _build(grid: LatLonGrid, level: int, method: str) -> tuple[sparse.csr_array, sparse.csr_array]:
-    rows, columns = grid.shape
-    theta = np.repeat(_colatitude(grid), columns)
-    phi = np.tile(np.deg2rad(grid.longitude), rows)
+def _build(grid: Grid, level: int, method: str) -> tuple[sparse.csr_array, sparse.csr_array]:
+    if isinstance(grid, HealpixGrid):
+        return _between_levels(grid, level)
+    theta, phi = _angles(grid)
     cell_theta, cell_phi = healpy.pix2ang(2**level, np.arange(cell_count(level)), nest=True)
+    centres = healpy.ang2vec(cell_theta, cell_phi)
     if method == "idw":
-        points, centres = healpy.ang2vec(theta, phi), healpy.ang2vec(cell_theta, cell_phi)
+        points = healpy.ang2vec(theta, phi)
         return _inverse_distance(points, centres), _inverse_distance(centres, points)
-    direct = _interpolation(_Rings.of_grid(grid), cell_theta, cell_phi)
-    back = _interpolation(_Rings.of_level(level), theta, phi)
+    if (rings := grid.rings) is not None:
+        direct = rings.interpolation(cell_theta, cell_phi)
+    else:
+        assert isinstance(grid, PointGrid)
+        around, weights = grid.interpolation(centres)
+        direct = _csr(weights.astype(np.float32), around.astype(np.int32), prod(grid.shape))
+    return direct, _from_cells(level, theta, phi)
+
+
+def _from_cells(level: int, theta: _Doubles, phi: _Doubles) -> sparse.csr_array:
+    """Cells in nested order, interpolated at points."""
+    back = Rings.of_level(level).interpolation(theta, phi)
     nested = healpy.ring2nest(2**level, np.arange(cell_count(level))).astype(np.int32)
-    return direct, sparse.csr_array((back.data, nested[back.indices], back.indptr), back.shape)
+    return sparse.csr_array((back.data, nested[back.indices], back.indptr), back.shape)
 
 
-@dataclass(frozen=True)
-class _Rings:
-    """Circles of latitude, north to south, each with evenly spaced values.
-
-    For each ring its colatitude ``theta`` and the longitude ``phase`` of its first value, both in
-    radians, the ``count`` of its values, and the index ``start`` of the first. ``direction`` is 1
-    eastward and -1 westward.
-    """
-
-    theta: _Doubles
-    phase: _Doubles
-    count: _Integers
-    start: _Integers
-    direction: int = 1
-
-    @classmethod
-    def of_grid(cls, grid: LatLonGrid) -> _Rings:
-        rows, columns = grid.shape
-        theta = _colatitude(grid)
-        order = np.argsort(theta)
-        phase = np.full(rows, np.deg2rad(grid.longitude[0]))
-        direction = 1 if grid.longitude[1] > grid.longitude[0] else -1
-        return cls(theta[order], phase, np.full(rows, columns), order * columns, direction)
-
-    @classmethod
-    def of_level(cls, level: int) -> _Rings:
-        ring = np.arange(1, 4 * 2**level)
-        start, count, cosine, sine, shifted = healpy.ringinfo(2**level, ring)
-        phase = np.where(shifted, np.pi / count, 0.0)
-        return cls(np.arctan2(sine, cosine), phase, count.astype(np.int64), start.astype(np.int64))
-
-    def over_poles(self) -> _Rings:
-        """With two rings more beyond each pole: those of its other side, half a turn away."""
-        north = np.flatnonzero(self.theta > 1e-6)[:2][::-1]
-        south = np.flatnonzero(self.theta < np.pi - 1e-6)[-2:][::-1]
-        ring = np.concatenate([north, np.arange(len(self.theta)), south])
-        theta, phase = self.theta[ring], self.phase[ring]
-        theta[:2] = -theta[:2]
-        theta[-2:] = 2 * np.pi - theta[-2:]
-        phase[[0, 1, -2, -1]] += np.pi
-        return _Rings(theta, phase, self.count[ring], self.start[ring], self.direction)
+def _between_levels(grid: HealpixGrid, level: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """No remap where the levels are the same; means and repeats, exact there and back, to finer."""
+    finer, coarser = max(grid.level, level), min(grid.level, level)
+    child = np.arange(cell_count(finer), dtype=np.int32)
+    parent = (child >> 2 * (finer - coarser)).astype(np.int32)
+    one = np.ones(child.size, np.float32)
+    shape = (cell_count(coarser), child.size)
+    repeat = _csr(one[:, None], parent[:, None], shape[0])
+    mean = sparse.csr_array((one / 4 ** (finer - coarser), (parent, child)), shape=shape)
+    into, back = (mean, repeat) if grid.level > level else (repeat, mean)
+    if grid.level > level:
+        back = _from_cells(level, *_angles(HealpixGrid(grid.level)))
+    # From here on cells of the grid are nested; it may have them in ring order.
+    nested = grid.nested
+    place = np.argsort(nested).astype(np.int32)
+    into = sparse.csr_array((into.data, place[into.indices], into.indptr), into.shape)
+    return into, sparse.csr_array(back[nested])
 
 
-def _interpolation(rings: _Rings, theta: _Doubles, phi: _Doubles) -> sparse.csr_array:
-    """Weights of 4 x 4 ring values for each point, shape (points, values)."""
-    wide = rings.over_poles()
-    first = np.searchsorted(wide.theta, theta, side="right") - 2
-    first = first.clip(0, len(wide.theta) - 4)
-    indices = np.empty((len(theta), 16), dtype=np.int32)
-    data = np.empty((len(theta), 16), dtype=np.float32)
-    across = _blend(theta, [wide.theta[first + tap] for tap in range(4)])
-    for tap in range(4):
-        ring = first + tap
-        count = wide.count[ring]
-        turn = wide.direction * (phi - wide.phase[ring]) * count / (2 * np.pi)
-        column = np.floor(turn)
-        along = _blend(turn - column, [-1.0, 0.0, 1.0, 2.0])
-        for place in range(4):
-            neighbour = (column.astype(np.int64) + (place - 1)) % count
-            indices[:, 4 * tap + place] = wide.start[ring] + neighbour
-            data[:, 4 * tap + place] = across[tap] * along[place]
-    return _csr(data, indices, int(rings.count.sum()))
-
-
-def _blend(x: _Doubles, nodes: Sequence[Any]) -> list[_Doubles]:
-    """Weights of four nodes at ``x`` between the middle two: two parabolas blended (Overhauser).
-
-    Like Catmull-Rom's, with a continuous slope, but for nodes of any spacing.
-    """
-    t = (x - nodes[1]) / (nodes[2] - nodes[1])
-    before, after = _parabola(x, *nodes[:3]), _parabola(x, *nodes[1:])
-    return [
-        (1 - t) * before[0],
-        (1 - t) * before[1] + t * after[0],
-        (1 - t) * before[2] + t * after[1],
-        t * after[2],
-    ]
-
-
-def _parabola(x: _Doubles, a: Any, b: Any, c: Any) -> list[_Doubles]:  # noqa: ANN401
-    """Weights of the nodes ``a``, ``b``, ``c`` (floats or arrays like ``x``) at ``x``."""
-    return [
-        (x - b) * (x - c) / ((a - b) * (a - c)),
-        (x - a) * (x - c) / ((b - a) * (b - c)),
-        (x - a) * (x - b) / ((c - a) * (c - b)),
-    ]
+def _angles(grid: Grid) -> tuple[_Doubles, _Doubles]:
+    """Colatitude and longitude of each point in radians."""
+    latitude, longitude = grid.points
+    return np.deg2rad(90 - latitude).clip(0, np.pi), np.deg2rad(longitude)
 
 
 def _inverse_distance(source: _Doubles, target: _Doubles) -> sparse.csr_array:
@@ -240,14 +191,11 @@ def _csr(data: Floats, indices: npt.NDArray[np.int32], columns: int) -> sparse.c
     return sparse.csr_array((data.ravel(), indices.ravel(), indptr), shape=(len(data), columns))
 
 
-def _colatitude(grid: LatLonGrid) -> _Doubles:
-    radians: _Doubles = np.deg2rad(90 - np.asarray(grid.latitude)).clip(0, np.pi)
-    return radians
-
-
-def _areas(grid: LatLonGrid) -> Floats:
+def _areas(grid: Grid) -> Floats:
     """Area of each point, shape (points,), mean 1: a pole row weighs what its cap does."""
-    theta = _colatitude(grid)
+    if not isinstance(grid, LatLonGrid):
+        return grid.area_weights.ravel().astype(np.float32)
+    theta = np.deg2rad(90 - np.asarray(grid.latitude)).clip(0, np.pi)
     ends = (0.0, np.pi) if theta[0] < theta[-1] else (np.pi, 0.0)
     edges = np.concatenate([ends[:1], (theta[1:] + theta[:-1]) / 2, ends[1:]])
     bands = np.abs(np.diff(np.cos(edges)))

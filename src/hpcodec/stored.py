@@ -5,7 +5,8 @@ zarr group, layout --stored_variables--> StoredVariable, ..., all in the group b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,6 +19,7 @@ from zarr.core.sync import sync
 from hpcodec.containment import check_carried, check_name, quiet
 from hpcodec.errors import FormatError, GridError
 from hpcodec.fields import Coding
+from hpcodec.grids import LatLonGrid
 from hpcodec.layout import Layout
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "chunk_counts",
     "chunk_key",
     "chunk_shape",
+    "grid_size",
     "stored_variables",
 ]
 
@@ -45,29 +48,29 @@ _MOST_FIELDS = 2**31
 
 
 def chunk_key(
-    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = ()
+    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = (), axes: int = 2
 ) -> str:
     """Key of the chunk with the field of flattened leading index ``step``, below its array.
 
-    ``order`` is that of :class:`StoredVariable`.
+    ``axes`` and ``order`` are those of :class:`StoredVariable`.
     """
-    leading = [int(i) for i in np.unravel_index(step, shape[:-2])] if len(shape) > 2 else []
+    leading = [int(i) for i in np.unravel_index(step, shape[:-axes])] if len(shape) > axes else []
     leading[:1] = [i // key_every for i in leading[:1]]
-    places = [*leading, 0, 0]
+    places = [*leading, *(0,) * axes]
     return "/".join(["c", *(str(places[axis]) for axis in np.argsort(order or range(len(places))))])
 
 
 def chunk_counts(variable: StoredVariable) -> tuple[int, ...]:
     """How many chunks there are along each axis of a variable's array."""
-    chunk = chunk_shape(variable.shape, variable.coding.key_every)
+    chunk = chunk_shape(variable.shape, variable.coding.key_every, variable.axes)
     counts = [-(-size // part) for size, part in zip(variable.shape, chunk, strict=True)]
     order = variable.order or range(len(counts))
     return tuple(counts[axis] for axis in np.argsort(order))
 
 
-def chunk_shape(shape: Sequence[int], key_every: int) -> tuple[int, ...]:
-    """Shape of a chunk: one field, or ``key_every`` along the first axis."""
-    leading = len(shape) - 2
+def chunk_shape(shape: Sequence[int], key_every: int, axes: int = 2) -> tuple[int, ...]:
+    """Shape of a chunk: one field of so many axes, or ``key_every`` along the first of others."""
+    leading = len(shape) - axes
     return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
 
 
@@ -80,7 +83,7 @@ class StoredVariable:
     name : str
         Of the variable.
     dims : tuple of str
-        Leading dimensions, then latitude and longitude.
+        Leading dimensions, then the horizontal ones.
     shape : tuple of int
         Their sizes.
     attributes : dict
@@ -101,7 +104,17 @@ class StoredVariable:
     @property
     def steps(self) -> int:
         """Number of fields."""
-        return prod(self.shape[:-2])
+        return prod(self.leading_shape)
+
+    @property
+    def axes(self) -> int:
+        """Number of horizontal dimensions: 1 of a list of points, else 2."""
+        return len(self.coding.grid.shape)
+
+    @property
+    def leading_shape(self) -> tuple[int, ...]:
+        """Sizes of the leading dimensions."""
+        return self.shape[: -self.axes]
 
 
 @quiet()
@@ -159,6 +172,23 @@ def arrays(group: zarr.Group) -> Iterator[tuple[str, zarr.Array[Any]]]:
             yield name, member
 
 
+def grid_size(group: zarr.Group, variables: Mapping[str, StoredVariable]) -> int:
+    """Bytes that say where each point of a grid lies: coordinates, bounds, grids in codings.
+
+    None of a grid whose two axes say it. A ratio does not count the others: a list of points may
+    have more bytes of coordinates than of a field.
+    """
+    listed = [one for one in variables.values() if not isinstance(one.coding.grid, LatLonGrid)]
+    size = sum(len(json.dumps(one.coding.grid.to_dict())) for one in listed)
+    dims = {dim for one in listed for dim in one.dims[-one.axes :]}
+    for name, array in arrays(group) if listed else ():
+        metadata: Any = array.metadata
+        if name not in variables and dims & set(metadata.dimension_names or ()):
+            place = array.store_path
+            size += sync(place.store.getsize_prefix(place.path))
+    return size
+
+
 def _stored(
     name: str, array: zarr.Array[Any], codecs: Sequence[Any], layout: Layout
 ) -> StoredVariable:
@@ -166,14 +196,15 @@ def _stored(
     coding = Coding.from_dict(codecs[-1].get("configuration"))
     order = _order(name, array.ndim, codecs)
     shape, chunks = (tuple(told[at] for at in order) for told in (array.shape, array.chunks))
-    if len(shape) < 2 or shape[-2:] != coding.grid.shape:
+    axes = len(coding.grid.shape)
+    if shape[-axes:] != coding.grid.shape:
         raise FormatError(
             f"expected '{name}' of shape (..., {coding.grid.shape}); got {shape}. "
             "The store is damaged."
         )
-    if chunks != (wanted := chunk_shape(shape, coding.key_every)):
+    if chunks != (wanted := chunk_shape(shape, coding.key_every, axes)):
         raise FormatError(f"expected chunks {wanted} of '{name}'; got {chunks}.")
-    leading = shape[:-2]
+    leading = shape[:-axes]
     if not 0 < prod(leading) <= _MOST_FIELDS or coding.key_every > max((1, *leading[:1])):
         raise FormatError(
             f"expected '{name}' of 1 to {_MOST_FIELDS:,} fields, of which a chunk has no more than "
@@ -199,7 +230,7 @@ def _stored(
 
 
 def _order(name: str, ndim: int, codecs: Sequence[Any]) -> tuple[int, ...]:
-    """Places of leading dimensions, latitude and longitude, by zarr's codec ``transpose``."""
+    """Places of leading and horizontal dimensions, by zarr's codec ``transpose``."""
     names = [str(codec["name"]) for codec in codecs]
     if names not in ([CODEC], ["transpose", CODEC]):
         raise FormatError(

@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+import numpy as np
 import xarray as xr
 
 from hpcodec.coarse import chain_of, masks_of, unpacked
 from hpcodec.conformance import conformance
 from hpcodec.containment import damaged
-from hpcodec.conventions import degrees, horizontal_axis
 from hpcodec.correction import read_correction
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.faithfulness import against_original
 from hpcodec.findings import Finding
-from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, LatLonGrid
+from hpcodec.georeference import locate
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
 from hpcodec.models import load_model
 from hpcodec.stages.wire import correction_in, read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
@@ -115,32 +116,23 @@ def _damaged_fields(
             if header.whole != len(own):
                 raise FormatError(f"expected a payload of {header.whole} bytes; got {len(own)}.")
             masks_of([unpacked(own, item.coding, entropy, level)], item.coding)
-            read_correction(correction_in(own), item.coding.grid.shape)
+            read_correction(correction_in(own), item.coding.grid.sheet_shape)
         except HpcodecError as error:
             yield Finding("checksum", f"{item.name}, step {step}", str(error))
 
 
 def _grid(skeleton: xr.Dataset, item: StoredVariable) -> Iterator[Finding]:
     """Coordinates that are not those of the grid that the fields are decoded to."""
-    axes: dict[str, list[str]] = {}
-    for name, variable in skeleton.variables.items():
-        kind = horizontal_axis(str(name), variable.attrs)
-        if kind and variable.ndim == 1 and variable.dims[0] in item.dims[-2:]:
-            axes.setdefault(kind, []).append(str(name))
-    if any(len(axes.get(kind, [])) != 1 for kind in ("latitude", "longitude")):
-        return  # none, or several of which the conventions do not say which
-    names = [axes[kind][0] for kind in ("latitude", "longitude")]
+    bare = xr.Variable(item.dims, np.broadcast_to(np.int8(0), item.shape), item.attributes)
     try:
         with damaged("readable coordinates"):
-            values = [degrees(skeleton[n].to_numpy(), skeleton[n].attrs) for n in names]
-            grid = LatLonGrid.from_coordinates(*values)
+            grid, _ = locate(skeleton, item.name, bare)
     except HpcodecError as error:
-        yield Finding("carried", f"{item.name}, {', '.join(names)}", str(error))
+        yield Finding("carried", item.name, str(error))
         return
     if grid != item.coding.grid:
-        what = (
-            f"expected the coordinates {' and '.join(names)} to be those of its grid; got others."
-        )
+        along = " and ".join(item.dims[-item.axes :])
+        what = f"expected the coordinates along {along} to be those of its grid; got others."
         yield Finding("carried", item.name, what)
 
 

@@ -198,7 +198,7 @@ class _Fields(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> npt.NDArray[Any]:
         """Values at a place, a slice or an array of places along each axis."""
-        leading = len(self._pick.variable.shape) - 2
+        leading = len(self._pick.variable.leading_shape)
         axes = [_places(*one) for one in zip(key[:leading], self.shape[:leading], strict=True)]
         chosen = np.ravel_multi_index(np.ix_(*axes), self.shape[:leading]) if axes else np.zeros(())
         steps = chosen.ravel().astype(int).tolist()
@@ -261,8 +261,8 @@ def _raw(
         pick = Pick(store, variable, level)
         like = pick.output(kept)
         fields = indexing.LazilyIndexedArray(_Fields(store, pick, sharp=sharp, device=device))
-        leading = chunk_shape(variable.shape, variable.coding.key_every)[: like.leading]
-        chunks = (*leading, *like.shape[like.leading :])
+        chunk = chunk_shape(variable.shape, variable.coding.key_every, variable.axes)
+        chunks = (*chunk[: like.leading], *like.shape[like.leading :])
         encoding: dict[str, Any] = {"preferred_chunks": dict(zip(like.dims, chunks, strict=True))}
         if level is not None:
             encoding["coordinates"] = None  # so that writing does not list crs in each variable

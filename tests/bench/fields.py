@@ -24,7 +24,7 @@ def case(
     path: str = "a.nc",
 ) -> Case:
     """A case that no file is behind."""
-    spec = FieldSpec(name, GRID, (), "lat", "lon", standard_name, "K")
+    spec = FieldSpec(name, GRID, (), ("lat", "lon"), standard_name, "K")
     return Case(path, spec, waves(1)[0] if truth is None else truth, pressure)
 
 

@@ -85,7 +85,7 @@ def payload(field: Floats, filled: Floats, coding: Coding) -> int:
     remap = remap_for(coding.grid, coding.level, coding.remap)
     (cells,) = remap.to_healpix(filled[None])
 
-    judge = Judge(field[None], remap.to_latlon, coding.grid.area_weights)
+    judge = Judge(field[None], remap.to_grid, coding.grid.area_weights)
     model = load_model(coding.model, coding.weights)
     return len(fit(cells, measure_scaling(cells), coding, model, "auto", judge=judge).payload)
 

@@ -16,6 +16,7 @@ import xarray as xr
 import zarr
 
 from hpcodec.errors import FormatError, GridError, OutputError, UsageError
+from hpcodec.grid import LatLonGrid
 from hpcodec.output_formats import hyperslabs
 from hpcodec.stages.dataset import (
     OutputVariable,
@@ -169,6 +170,7 @@ def test_latitude_order_and_longitude_origin(flip: bool, west: float) -> None:
     lat = LAT[::-1] if flip else LAT
     ds = dataset().assign_coords(lat=("lat", lat, NORTH), lon=("lon", LON + west, EAST))
     grid = find_fields(ds)[0].grid
+    assert isinstance(grid, LatLonGrid)
     assert grid.latitude == tuple(lat)
     assert grid.longitude[0] == west
 
@@ -190,7 +192,7 @@ def test_axes_are_found_by_cf_not_by_name(
     if auxiliary:  # a 1-D coordinate that is not its dimension's namesake
         ds = ds.rename_vars(j="north", i="east").drop_indexes(["north", "east"])
     (spec,) = find_fields(ds)
-    assert (spec.latitude, spec.longitude, spec.grid.shape) == ("j", "i", (7, 12))
+    assert (*spec.horizontal, spec.grid.shape) == ("j", "i", (7, 12))
 
 
 def test_companions_are_not_fields() -> None:
@@ -252,8 +254,8 @@ def without_steps() -> xr.Dataset:
     [
         (regional, "global"),
         (half_circle, "full circle"),
-        (curvilinear, "curvilinear"),
-        (unstructured, "unstructured"),
+        (curvilinear, "all around the globe"),
+        (unstructured, "48 to"),
         (bare, "none of its dimensions"),
         (without_steps, "no steps"),
     ],

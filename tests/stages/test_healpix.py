@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from hpcodec import remap_operators
 from hpcodec.errors import GridError, LevelError, MissingValueError, UsageError
 from hpcodec.grid import LatLonGrid, cell_count
+from hpcodec.grids import GaussianGrid, Grid, HealpixGrid, PointGrid
 from hpcodec.stages.healpix import METHODS, Remap, remap_for
+from tests.scattered import spiral, tilted
 
 GRID = LatLonGrid.regular((90.0, -5.0, 37), (0.0, 5.0, 72))
 COARSE = LatLonGrid.regular((90.0, -10.0, 19), (0.0, 10.0, 36))
 GAUSS = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(24)[0]))
-GRIDS = {
+GRIDS: dict[str, Grid] = {
     "poles": GRID,
     "south first": LatLonGrid.regular((-90.0, 10.0, 19), (0.0, 10.0, 36)),
     "no poles": LatLonGrid.regular((87.5, -5.0, 36), (2.5, 5.0, 72)),
@@ -27,6 +29,9 @@ GRIDS = {
     "westward": LatLonGrid.regular((90.0, -10.0, 19), (350.0, -10.0, 36)),
     "odd columns": LatLonGrid.regular((85.0, -10.0, 18), (0.0, 8.0, 45)),
     "gaussian": LatLonGrid.from_coordinates(GAUSS, np.arange(48) * 7.5),
+    "octahedral": GaussianGrid.octahedral(16),
+    "points": PointGrid.from_coordinates(*spiral(2000)),
+    "rows and columns": PointGrid.from_coordinates(*tilted(40, 80)),
 }
 
 
@@ -39,24 +44,23 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         remap_operators.operators_for.cache_clear()
 
 
-def smooth(grid: LatLonGrid) -> npt.NDArray[np.float64]:
+def smooth(grid: Grid) -> npt.NDArray[np.float64]:
     """Degree-3 harmonics: smooth on the sphere, poles included."""
     theta, phi = _angles(grid)
     x, y, z = healpy.ang2vec(theta, phi).T
     return np.asarray(280 + 20 * z**2 + 8 * x * y - 5 * x * z + 3 * x**3).reshape(grid.shape)
 
 
-def rough(grid: LatLonGrid) -> npt.NDArray[np.float64]:
+def rough(grid: Grid) -> npt.NDArray[np.float64]:
     noise = np.random.default_rng(3).standard_normal(grid.shape)
     theta, phi = _angles(grid)
     coast = np.sign(np.sin(3 * phi) + np.cos(5 * theta)).reshape(grid.shape)
     return np.asarray(smooth(grid) + 4 * coast + noise)
 
 
-def _angles(grid: LatLonGrid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    theta = np.deg2rad(90 - np.asarray(grid.latitude)).clip(0, np.pi)
-    phi = np.deg2rad(grid.longitude)
-    return np.repeat(theta, len(phi)), np.tile(phi, len(theta))
+def _angles(grid: Grid) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    latitude, longitude = grid.points
+    return np.deg2rad(90 - latitude).clip(0, np.pi), np.deg2rad(longitude)
 
 
 def at_cells(level: int) -> npt.NDArray[np.float64]:
@@ -67,24 +71,24 @@ def at_cells(level: int) -> npt.NDArray[np.float64]:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=list(GRIDS))
 @pytest.mark.parametrize("level", [0, 2, 4])
-def test_constant_field_stays_constant(grid: LatLonGrid, level: int, method: str) -> None:
+def test_constant_field_stays_constant(grid: Grid, level: int, method: str) -> None:
     remap = remap_for(grid, level, method)
     cells = remap.to_healpix(np.full(grid.shape, 287.65))
     assert cells.shape == (cell_count(level),)
     assert cells.dtype == np.float32
     np.testing.assert_allclose(cells, 287.65, rtol=2e-7)
-    values = remap.to_latlon(cells)
+    values = remap.to_grid(cells)
     assert values.shape == grid.shape
     assert values.dtype == np.float32
     np.testing.assert_allclose(values, 287.65, rtol=2e-7)
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=list(GRIDS))
-def test_smooth_field_arrives_at_its_cells_and_comes_back(grid: LatLonGrid) -> None:
+def test_smooth_field_arrives_at_its_cells_and_comes_back(grid: Grid) -> None:
     remap = remap_for(grid, 4)
     cells = remap.to_healpix(smooth(grid))
     np.testing.assert_allclose(cells, at_cells(4), atol=0.15)
-    np.testing.assert_allclose(remap.to_latlon(cells), smooth(grid), atol=0.15)
+    np.testing.assert_allclose(remap.to_grid(cells), smooth(grid), atol=0.15)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3, 5, 6])
@@ -128,10 +132,8 @@ def test_both_directions_are_linear(method: str, a: float, b: float, seed: int) 
     atol = 1e-5 * (1 + abs(a) + abs(b))
     u, v = remap.to_healpix(x), remap.to_healpix(y)
     np.testing.assert_allclose(remap.to_healpix(a * x + b * y), a * u + b * v, atol=atol, rtol=0)
-    got = remap.to_latlon(a * u.astype(np.float64) + b * v.astype(np.float64))
-    np.testing.assert_allclose(
-        got, a * remap.to_latlon(u) + b * remap.to_latlon(v), atol=atol, rtol=0
-    )
+    got = remap.to_grid(a * u.astype(np.float64) + b * v.astype(np.float64))
+    np.testing.assert_allclose(got, a * remap.to_grid(u) + b * remap.to_grid(v), atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize("level", [2, 3])
@@ -168,11 +170,11 @@ def test_batched_equals_one_by_one(method: str, leading: tuple[int, ...]) -> Non
     fields = np.random.default_rng(0).standard_normal((*leading, *COARSE.shape))
     cells = remap.to_healpix(fields)
     assert cells.shape == (*leading, 192)
-    values = remap.to_latlon(cells)
+    values = remap.to_grid(cells)
     assert values.shape == fields.shape
     for index in np.ndindex(leading):
         np.testing.assert_array_equal(cells[index], remap.to_healpix(fields[index]))
-        np.testing.assert_array_equal(values[index], remap.to_latlon(cells[index]))
+        np.testing.assert_array_equal(values[index], remap.to_grid(cells[index]))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -182,8 +184,8 @@ def test_large_offset_keeps_its_digits(method: str) -> None:
     cells = remap.to_healpix(part)
     # Float32 holds 1e5 to 0.004.
     np.testing.assert_allclose(remap.to_healpix(part + 1e5) - 1e5, cells, atol=0.006)
-    got = remap.to_latlon(cells.astype(np.float64) + 1e5) - 1e5
-    np.testing.assert_allclose(got, remap.to_latlon(cells), atol=0.006)
+    got = remap.to_grid(cells.astype(np.float64) + 1e5) - 1e5
+    np.testing.assert_allclose(got, remap.to_grid(cells), atol=0.006)
 
 
 def test_integers_and_float32_are_taken() -> None:
@@ -280,7 +282,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(), (191,), (192, 1)])
 def test_other_cells_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(GridError, match=r"expected last axes \(192,\)"):
-        remap_for(COARSE, 2).to_latlon(np.zeros(shape))
+        remap_for(COARSE, 2).to_grid(np.zeros(shape))
 
 
 def test_complex_values_are_refused() -> None:
@@ -296,4 +298,25 @@ def test_missing_values_are_refused(bad: float) -> None:
     with pytest.raises(MissingValueError, match="expected finite"):
         remap.to_healpix(field)
     with pytest.raises(MissingValueError, match="expected finite"):
-        remap.to_latlon(cells)
+        remap.to_grid(cells)
+
+
+@pytest.mark.parametrize("order", ["nested", "ring"])
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_healpix_cells_are_taken_as_they_are(level: int, order: str) -> None:
+    grid = HealpixGrid(level, order)
+    values = np.random.default_rng(4).normal(size=grid.shape).astype(np.float32)
+    nested = np.empty_like(values)
+    nested[grid.nested] = values
+    for finer in (level, level + 1):
+        remap = remap_for(grid, finer)
+        cells = remap.to_healpix(values)
+        np.testing.assert_allclose(cells, nested.repeat(4 ** (finer - level)), atol=1e-6)
+        np.testing.assert_allclose(remap.to_grid(cells), values, atol=1e-6)
+
+
+def test_finer_healpix_cells_are_averaged() -> None:
+    grid = HealpixGrid(5, "ring")
+    remap = remap_for(grid, 4)
+    np.testing.assert_allclose(remap.to_healpix(smooth(grid)), at_cells(4), atol=0.15)
+    assert remap.floor(smooth(grid))[0] < 0.05

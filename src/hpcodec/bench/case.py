@@ -16,7 +16,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from hpcodec.bench.harmonics import Doubles, power
+from hpcodec.errors import GridError
 from hpcodec.fields import FieldSpec
+from hpcodec.grid import LatLonGrid
 from hpcodec.missing import fill_smoothly
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 
@@ -71,10 +73,16 @@ class Case:
         """What every codec is given: the truth, and a smooth surface where it is missing."""
         return np.ascontiguousarray(fill_smoothly(self.truth))
 
+    @property
+    def grid(self) -> LatLonGrid:
+        """Of the field."""
+        assert isinstance(self.spec.grid, LatLonGrid)
+        return self.spec.grid
+
     @cached_property
     def power(self) -> Doubles | None:
         """Of the filled field, for each degree; see :func:`hpcodec.bench.harmonics.power`."""
-        return power(self.filled, self.spec.grid)
+        return power(self.filled, self.grid)
 
 
 def read_cases(paths: Sequence[str], variable: str = "") -> Iterator[Case]:
@@ -89,6 +97,11 @@ def read_cases(paths: Sequence[str], variable: str = "") -> Iterator[Case]:
         dataset = open_source(path)
         try:
             for spec in find_fields(dataset, [variable] if variable else None):
+                if not isinstance(spec.grid, LatLonGrid):
+                    raise GridError(
+                        f"expected a latitude-longitude grid, which all codecs take; '{spec.name}' "
+                        "lies on another. Remap it first."
+                    )
                 truth = read_steps(dataset, spec, 0, 1)[0]
                 yield Case(path, spec, truth, _pressure(dataset, spec))
         finally:
@@ -105,11 +118,9 @@ def one_field(case: Case, values: Floats) -> xr.Dataset:
     finally:
         source.close()
     attributes = {key: value for key, value in variable.attrs.items() if key not in _PACKING}
-    horizontal = (case.spec.latitude, case.spec.longitude)
     shape = (1,) * len(case.spec.leading) + values.shape
-    stacked = xr.Variable(
-        (*(name for name, _ in case.spec.leading), *horizontal), values.reshape(shape), attributes
-    )
+    dims = *(name for name, _ in case.spec.leading), *case.spec.horizontal
+    stacked = xr.Variable(dims, values.reshape(shape), attributes)
     return alone.assign({case.spec.name: stacked.transpose(*order)})
 
 

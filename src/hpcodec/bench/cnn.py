@@ -90,7 +90,7 @@ def cnn_float32(case: Case, weights: str) -> Codec:
         If ``weights`` is no file with the weights of this network.
     """
     network = _load(weights)
-    grid = case.spec.grid
+    grid = case.grid
     level = min(grid.natural_level, CNN_LEVEL)
     remap = remap_for(grid, level)
 
@@ -107,7 +107,7 @@ def cnn_float32(case: Case, weights: str) -> Codec:
         numbers = np.frombuffer(code, "<f4", offset=_SCALING.size)[None].astype(np.float32)
         faces = network.decode(to_faces(torch.from_numpy(numbers))[0][:, None])
         cells = to_nested(faces[:, 0][None]).numpy()
-        return np.asarray(remap.to_latlon(denormalise(cells, [_scaling(code)]))[0])
+        return np.asarray(remap.to_grid(denormalise(cells, [_scaling(code)]))[0])
 
     return Codec((float(level - _DEEPER),), encode, decode)
 

@@ -140,7 +140,7 @@ def measure_point(codec: Codec, case: Case, parameter: float) -> Point:
         raise FormatError(
             f"expected a finite field {case.truth.shape}; got {decoded.shape}. Leave it out."
         )
-    errors = ErrorSum(case.spec.grid.area_weights)
+    errors = ErrorSum(case.grid.area_weights)
     errors.add(decoded[None], case.truth[None])
     figures = errors.figures()
     megabytes = case.raw_bytes / 1e6
@@ -170,7 +170,7 @@ def spectrum_kept(decoded: Floats, case: Case, band: tuple[int, int] = BAND) -> 
     reference = case.power
     if reference is None or reference.size <= last or not reference[first : last + 1].sum() > 0:
         return None
-    found = power(np.where(case.missing, case.filled, decoded), case.spec.grid)
+    found = power(np.where(case.missing, case.filled, decoded), case.grid)
     assert found is not None, "a reference, and no power of the same grid"
     return float(found[first : last + 1].sum() / reference[first : last + 1].sum())
 

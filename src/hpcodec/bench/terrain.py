@@ -34,7 +34,7 @@ def jpeg2000_terrain(case: Case) -> Codec:
 
     Static knowledge is free, as it is for a trained decoder; it is our own, from the weights.
     """
-    grid, shape = case.spec.grid, case.truth.shape
+    grid, shape = case.grid, case.truth.shape
     sources = [_fine(field, grid) for field in _statics(case)]
     weights = np.sqrt(np.broadcast_to(grid.area_weights, shape)).ravel()
     matrix = np.stack([source.ravel() * weights for source in sources], 1)
@@ -59,14 +59,14 @@ def jpeg2000_terrain(case: Case) -> Codec:
 
 def _statics(case: Case) -> list[Doubles]:
     """Orography in metres and land in fractions on the case's grid, from our weights."""
-    grid = case.spec.grid
-    level = min(grid.natural_level + 1, FINEST_LEVEL)
+    grid = case.grid
+    level = min(grid.fine_level, FINEST_LEVEL)
     fields = []
     with safe_open(statics_of(find_models()[choose_model(case.spec)]), "numpy") as file:
         for name in ("orography", "land"):
             cells = np.asarray(file.get_tensor(name), np.float32)
             coarse = cells.reshape(cell_count(level), -1).mean(1)
-            fields.append(remap_for(grid, level).to_latlon(coarse).astype(np.float64))
+            fields.append(remap_for(grid, level).to_grid(coarse).astype(np.float64))
     return fields
 
 

@@ -69,7 +69,7 @@ def harmonics(case: Case) -> Codec:
     GridError
         If the grid's rows have no quadrature.
     """
-    grid = case.spec.grid
+    grid = case.grid
     largest = largest_degree(grid)
     if largest is None:
         raise GridError(

@@ -1,8 +1,8 @@
 """Open NetCDF and zarr datasets, and write them.
 
     path        --open_source-->   raw dataset, lazy     --find_fields--> FieldSpec, ...
-    FieldSpec   --read_stored-->   (steps, rows, columns) as the file has them
-                --read_steps-->    (steps, rows, columns) float32, missing values NaN
+    FieldSpec   --read_stored-->   (steps, *grid.shape) as the file has them
+                --read_steps-->    (steps, *grid.shape) float32, missing values NaN
     skeleton + OutputVariable, ... --create_output-->    Output.write(name, start, values)
 
 Everything stays raw (undecoded) except the fields themselves, so that what is not a field
@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from hpcodec.conventions import degrees, horizontal_axis, supporting, unsuitable
+from hpcodec.conventions import supporting, unsuitable
 from hpcodec.errors import FormatError, GridError, UsageError, nearest
 from hpcodec.fields import FieldSpec
-from hpcodec.grid import LatLonGrid
+from hpcodec.georeference import locate
 from hpcodec.layout import look_behind, stored_type
 from hpcodec.output import Output, OutputVariable, create_output
 from hpcodec.output_formats import hyperslabs
@@ -90,7 +90,7 @@ def open_source(path: str) -> xr.Dataset:
 
 
 def find_fields(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[FieldSpec, ...]:
-    """Variables of a raw dataset that are fields on a global latitude-longitude grid.
+    """Variables of a raw dataset that are fields on a global grid.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def find_fields(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[Fie
     if not found:
         listed = "; ".join(refused[:8]) + ("; ..." if len(refused) > 8 else "")
         raise GridError(
-            "expected fields on a global latitude-longitude grid; got none "
+            "expected fields on a global grid; got none "
             f"({listed or 'the dataset has no variables but coordinates'}). "
             "Give a dataset with such a variable."
         )
@@ -141,7 +141,7 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
     Returns
     -------
     ndarray
-        ``(stop - start, rows, columns)``, float32, in the grid's own order, missing values NaN.
+        ``(stop - start, *grid.shape)``, float32, in the grid's own order, missing values NaN.
     """
     stored = read_stored(ds, spec, start, stop)
     result = np.empty(stored.shape, np.float32)
@@ -156,7 +156,7 @@ def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.N
     Returns
     -------
     ndarray
-        ``(stop - start, rows, columns)`` in the grid's own order: numbers as they are stored, in
+        ``(stop - start, *grid.shape)`` in the grid's own order: numbers as they are stored, in
         this machine's byte order.
 
     Raises
@@ -166,7 +166,7 @@ def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.N
     """
     assert 0 <= start <= stop <= spec.steps, (start, stop, spec.steps)
     variable = ds.variables[spec.name]
-    order = (*(name for name, _ in spec.leading), spec.latitude, spec.longitude)
+    order = (*(name for name, _ in spec.leading), *spec.horizontal)
     native = variable.dtype.newbyteorder("=")
     result = np.empty((stop - start, *spec.grid.shape), native)
     done = 0
@@ -195,7 +195,7 @@ def carried(
     """
     gone = {spec.name for spec in specs}
     if drop_horizontal:
-        axes = {axis for spec in specs for axis in (spec.latitude, spec.longitude)}
+        axes = {axis for spec in specs for axis in spec.horizontal}
         gone |= {str(n) for n, v in ds.variables.items() if axes & set(map(str, v.dims))}
     result = ds.drop_vars(sorted(gone))
     result.encoding = dict(ds.encoding)
@@ -233,14 +233,7 @@ def _spec(ds: xr.Dataset, name: str) -> FieldSpec:
     variable = ds.variables[name]
     if reason := unsuitable(variable.dtype, variable.attrs):
         raise GridError(reason)
-    latitude, longitude = (_axis(ds, name, kind) for kind in ("latitude", "longitude"))
-    if latitude[0] == longitude[0]:
-        raise GridError(
-            f"its latitude and longitude share the dimension '{latitude[0]}': an unstructured "
-            "or reduced grid; remap it to a regular grid first"
-        )
-    grid = LatLonGrid.from_coordinates(latitude[1], longitude[1])
-    horizontal = {latitude[0], longitude[0]}
+    grid, horizontal = locate(ds, name, variable)
     leading = tuple((str(d), n) for d, n in variable.sizes.items() if d not in horizontal)
     if empty := [dim for dim, size in leading if size == 0]:
         raise GridError(f"its dimension '{empty[0]}' has no steps")
@@ -248,43 +241,13 @@ def _spec(ds: xr.Dataset, name: str) -> FieldSpec:
         name=name,
         grid=grid,
         leading=leading,
-        latitude=latitude[0],
-        longitude=longitude[0],
+        horizontal=horizontal,
         standard_name=str(variable.attrs.get("standard_name", "")),
         long_name=str(variable.attrs.get("long_name", "")),
         units=str(variable.attrs.get("units", "")),
         dims=tuple(map(str, variable.dims)),
         packing=Packing.of(stored_type(variable), variable.attrs),
     )
-
-
-def _axis(ds: xr.Dataset, name: str, kind: str) -> tuple[str, npt.NDArray[np.float64]]:
-    """Dimension of variable ``name`` along latitude or longitude, and its degrees."""
-    dims = [str(dim) for dim in ds.variables[name].dims]
-    over = {
-        str(other): variable
-        for other, variable in ds.variables.items()
-        if variable.dims
-        and set(variable.dims) <= set(dims)
-        and variable.dtype.kind in "fiu"
-        and other != name
-        and horizontal_axis(str(other), variable.attrs) == kind
-    }
-    flat = {other: variable for other, variable in over.items() if variable.ndim == 1}
-    # A dimension's own coordinate goes before others along it (a staggered grid's, say).
-    best = {str(v.dims[0]): v for _, v in sorted(flat.items(), key=lambda i: i[0] in ds.dims)}
-    if len(best) == 1:
-        ((dim, variable),) = best.items()
-        return dim, degrees(variable.to_numpy(), variable.attrs)
-    if best:
-        raise GridError(f"it has several axes of {kind}: {', '.join(sorted(best))}")
-    if over:
-        other, variable = next(iter(over.items()))
-        raise GridError(
-            f"its {kind} '{other}' has {variable.ndim} dimensions: a curvilinear grid; "
-            "remap it to a regular grid first"
-        )
-    raise GridError(f"none of its dimensions ({', '.join(dims) or 'it has none'}) is a {kind}")
 
 
 def _one_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""Remap between latitude-longitude grids and HEALPix cells of one level, nested order.
+"""Remap between any grid and HEALPix cells of one level, nested order.
 
-(..., rows, columns) --to_healpix--> (..., 12 * 4**level) --to_latlon--> (..., rows, columns)
+(..., *grid.shape) --to_healpix--> (..., 12 * 4**level) --to_grid--> (..., *grid.shape)
 a grid and a level   --remap_for-->  Remap; remap_operators builds and caches what it applies
 least_squares: the cells from which interpolating back comes close to the source
 idw: inverse distance both ways, as in the paper
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.errors import GridError, LevelError, MissingValueError, UsageError, nearest
-from hpcodec.grid import LatLonGrid, cell_count
+from hpcodec.grid import cell_count
+from hpcodec.grids import Grid
 from hpcodec.remap_operators import Floats, operators_for
 
 __all__ = ["METHODS", "Remap", "remap_for"]
@@ -32,7 +33,7 @@ class Remap:
 
     Parameters
     ----------
-    grid : LatLonGrid
+    grid : Grid
         Where the values of the fields lie.
     level : int
         HEALPix level, 0 to 10.
@@ -57,12 +58,13 @@ class Remap:
 
     Examples
     --------
+    >>> from hpcodec.grid import LatLonGrid
     >>> remap = Remap(LatLonGrid.regular((90.0, -10.0, 19), (0.0, 10.0, 36)), 2, "least_squares")
     >>> remap.to_healpix(np.full((19, 36), 280.0)).shape
     (192,)
     """
 
-    grid: LatLonGrid
+    grid: Grid
     level: int
     method: str
 
@@ -83,7 +85,7 @@ class Remap:
         Parameters
         ----------
         values : array_like
-            Shape ``(..., rows, columns)``, any unit, finite.
+            Shape ``(..., *grid.shape)``, any unit, finite.
 
         Returns
         -------
@@ -93,15 +95,15 @@ class Remap:
         Raises
         ------
         GridError
-            If the last two axes are not those of the grid.
+            If the last axes are not those of the grid.
         MissingValueError
             If a value is missing or infinite.
         """
-        fields = _checked(values, self.grid.shape, "grid (rows, columns)")
+        fields = _checked(values, self.grid.shape, "grid")
         operators = operators_for(self.grid, self.level, self.method)
-        return _apply(operators.cells_of, fields, (cell_count(self.level),), 2)
+        return _apply(operators.cells_of, fields, (cell_count(self.level),), len(self.grid.shape))
 
-    def to_latlon(self, cells: npt.ArrayLike) -> Floats:
+    def to_grid(self, cells: npt.ArrayLike) -> Floats:
         """Fields on the grid of their cells.
 
         Parameters
@@ -112,7 +114,7 @@ class Remap:
         Returns
         -------
         ndarray
-            Shape ``(..., rows, columns)``, unit of ``cells``, float32.
+            Shape ``(..., *grid.shape)``, unit of ``cells``, float32.
 
         Raises
         ------
@@ -131,12 +133,12 @@ class Remap:
         Parameters
         ----------
         values : array_like
-            Shape ``(..., rows, columns)``, any unit, finite.
+            Shape ``(..., *grid.shape)``, any unit, finite.
 
         Returns
         -------
         rmse, max_error : float
-            Root of the cos-latitude weighted mean square, and largest absolute value, of the
+            Root of the area-weighted mean square, and largest absolute value, of the
             difference over all fields, in the unit of ``values``.
 
         Raises
@@ -144,12 +146,12 @@ class Remap:
         GridError, MissingValueError
             As :meth:`to_healpix`.
         """
-        error = self.to_latlon(self.to_healpix(values)) - np.asarray(values, dtype=np.float64)
+        error = self.to_grid(self.to_healpix(values)) - np.asarray(values, dtype=np.float64)
         rmse = np.sqrt(np.mean(self.grid.area_weights * error**2))
         return float(rmse), float(np.abs(error).max())
 
 
-def remap_for(grid: LatLonGrid, level: int, method: str = "least_squares") -> Remap:
+def remap_for(grid: Grid, level: int, method: str = "least_squares") -> Remap:
     """Remap between ``grid`` and the HEALPix cells of ``level``.
 
     Raises

@@ -18,7 +18,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import xarray as xr
 import zarr
@@ -26,7 +25,7 @@ from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from hpcodec.containment import damaged, folder_size, local_folder, open_contained, quiet
+from hpcodec.containment import damaged, open_contained, quiet, size_of
 from hpcodec.errors import FormatError, UsageError, nearest
 from hpcodec.layout import Layout
 from hpcodec.records import Record
@@ -40,6 +39,7 @@ from hpcodec.stored import (
     chunk_counts,
     chunk_key,
     chunk_shape,
+    grid_size,
     stored_variables,
 )
 from hpcodec.unfinished import partial_folder
@@ -65,14 +65,10 @@ class Store:
 
     Parameters
     ----------
-    path : str
-        Where it is.
-    record : Record
-        The root's attribute: version, command line, errors of each variable.
-    variables : dict
-        The compressed variables by name.
-    layout : Layout
-        What the source's file said beyond what zarr can hold.
+    path, record : str, Record
+        Where it is; the root's attribute: version, command line, errors of each variable.
+    variables, layout : dict, Layout
+        Compressed variables by name; what the source's file said beyond what zarr can hold.
     """
 
     path: str
@@ -117,20 +113,22 @@ class Store:
             If the chunk is not there.
         """
         every = variable.coding.key_every
-        key = f"{variable.name}/{chunk_key(variable.shape, step, every, variable.order)}"
+        order, axes = variable.order, variable.axes
+        key = f"{variable.name}/{chunk_key(variable.shape, step, every, order, axes)}"
         # A correction, too, takes no more than its field.
         each = 8 if variable.coding.bounded else 4
-        most = every * (_SLACK + each * prod(variable.shape[-2:]))
+        most = every * (_SLACK + each * prod(variable.coding.grid.shape))
         if every > 1:
-            first, length = step // prod(variable.shape[1:-2]), prod(variable.shape[:-2][:1])
-            count, place = min(every, length - first // every * every), first % every
+            length, *others = (*variable.leading_shape, 1)
+            first = step // prod(others)
+            count, own = min(every, length - first // every * every), first % every
             payloads = split_payloads(self._fetch(key, most))
             if len(payloads) != count:
                 raise FormatError(
                     f"expected {count} fields in chunk '{key}'; got {len(payloads)}. The store is "
                     "damaged."
                 )
-            return b"".join(payloads[: place + 1])
+            return b"".join(payloads[: own + 1])
         coding = variable.coding
         if level is None or (level >= coding.bottleneck and not coding.bounded):
             return self._fetch(key, most)
@@ -240,13 +238,18 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of all its files; 0 where the file system does not list them."""
-        if (folder := local_folder(self.path)) is not None:
-            return folder_size(folder)
-        files, inner = fsspec.url_to_fs(self.path)
-        try:
-            return int(files.du(inner))
-        except (OSError, NotImplementedError):
-            return 0
+        return size_of(self.path)
+
+    @property
+    def grid_size(self) -> int:
+        """Of them those that say where each point of a grid lies, which a ratio does not count."""
+        return grid_size(self._group, self.variables)
+
+    @property
+    def ratio(self) -> float:
+        """Bytes of its fields as float32 over its own; 0 where they are not known."""
+        fields = sum(4 * prod(variable.shape) for variable in self.variables.values())
+        return fields / (self.size - self.grid_size) if self.size else 0.0
 
 
 def open_store(path: str) -> Store:

@@ -72,11 +72,11 @@ def _prepare_file(data: Path, path: Path, folder: Path) -> list[PreparedField]:
     prepared = []
     try:
         for spec in dataset.find_fields(source):
-            level = min(spec.grid.natural_level + 1, FINEST_LEVEL)
+            level = min(spec.grid.fine_level, FINEST_LEVEL)
             remap = remap_for(spec.grid, level)
             for step in range(spec.steps):
-                values = fill_nearest(dataset.read_steps(source, spec, step, step + 1)[0])
-                cells = remap.to_healpix(values)
+                sheet = spec.grid.sheet(dataset.read_steps(source, spec, step, step + 1)[0])
+                cells = remap.to_healpix(spec.grid.unsheet(fill_nearest(sheet)))
                 scaling = measure_scaling(cells)
                 name = f"{digest[:16]}-{spec.name}-{step}.npy"
                 faces, unit = _quantised_faces((cells - scaling.offset) / scaling.scale)
