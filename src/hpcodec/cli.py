@@ -5,6 +5,7 @@ Results go to stdout, all else to stderr. Exit codes: 0 done, 1 refused or faile
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +45,7 @@ def _note(line: str) -> None:
 
 @app.command()
 def compress(
-    source: Annotated[str, typer.Argument(help="NetCDF or zarr: a path or any fsspec URL.")],
+    source: Annotated[str, typer.Argument(help="NetCDF, zarr or GRIB: a path or any fsspec URL.")],
     store: Annotated[str, typer.Argument(help="Store; SOURCE with .zarr if left out.")] = "",
     ratio: Annotated[
         str,
@@ -123,7 +124,7 @@ def compress(
         effort=effort,
         exponent=exponent,
     )
-    target = store or f"{source.rstrip('/').removesuffix('.nc').removesuffix('.zarr')}.zarr"
+    target = store or re.sub(r"(\.(nc|zarr|gri?b2?))?/*$", ".zarr", source, count=1)
     if target.rstrip("/") == source.rstrip("/"):
         raise UsageError(f"expected another path for the store than '{source}'. Name it.")
     with progress("compress", quiet) as told:

@@ -57,7 +57,7 @@ def compress(
     Parameters
     ----------
     source : str
-        NetCDF or zarr, a path or any fsspec URL.
+        NetCDF, zarr or GRIB, a path or any fsspec URL.
     target : str
         Local path ending in ``.zarr``.
     options : Options

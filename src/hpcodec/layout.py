@@ -65,7 +65,7 @@ def look_behind(path: str, engine: str) -> dict[str, int]:
     Parameters
     ----------
     path, engine : str
-        As xarray opens it: ``netcdf4`` or ``zarr``.
+        As xarray opens it: ``netcdf4``, ``zarr`` or ``cfgrib``.
 
     Raises
     ------
@@ -78,6 +78,8 @@ def look_behind(path: str, engine: str) -> dict[str, int]:
         except Exception:  # a server that lists nothing hides its groups, too
             groups = []
         _refuse(path, groups, "groups", f"Give one of them: {path.rstrip('/')}/GROUP")
+        return {}
+    if engine == "cfgrib":  # GRIB has neither
         return {}
     with HDF5_LOCK, netCDF4.Dataset(path) as file:
         _refuse(path, list(file.groups), "groups", "Take one out first: ncks -G : -g GROUP")

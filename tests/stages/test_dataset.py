@@ -280,7 +280,7 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "array.zarr", shape=(2,), dtype="f4")
     zarr.open_group(tmp_path / "store.zarr", mode="w", attributes={"hpcodec": "1.0"})
     for name, reason in {
-        "a.grib": "cfgrib",
+        "a.grib": "GRIB",
         "damaged.nc": "readable",
         "empty.nc": "begins with b''",
         "array.zarr": "readable",

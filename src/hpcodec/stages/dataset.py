@@ -1,4 +1,4 @@
-"""Open NetCDF and zarr datasets, and write them.
+"""Open NetCDF, zarr and GRIB datasets, and write NetCDF and zarr.
 
     path        --open_source-->   raw dataset, lazy     --find_fields--> FieldSpec, ...
     FieldSpec   --read_stored-->   (steps, *grid.shape) as the file has them
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import fsspec
@@ -40,6 +41,12 @@ __all__ = [
     "read_stored",
 ]
 
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "zarr": {"consolidated": None},
+    # No index beside the user's file, and no message left out that is unlike the first.
+    "cfgrib": {"indexpath": "", "errors": "raise"},
+}
+_GRIB = (".grib", ".grib2", ".grb", ".grb2")  # a file may begin with the header of a bulletin
 _ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
 
 
@@ -49,8 +56,8 @@ def open_source(path: str) -> xr.Dataset:
     Parameters
     ----------
     path : str
-        NetCDF-3, NetCDF-4 or zarr v2 or v3 (a folder or a ``.zip``), local or any fsspec URL.
-        NetCDF behind a URL is copied to a temporary file first.
+        NetCDF-3, NetCDF-4, zarr v2 or v3 (a folder or a ``.zip``) or, with cfgrib, GRIB; local or
+        any fsspec URL. NetCDF and GRIB behind a URL are copied to a temporary file first.
 
     Raises
     ------
@@ -70,14 +77,14 @@ def open_source(path: str) -> xr.Dataset:
                 decode_cf=False,
                 cache=False,
                 chunks=None,
-                backend_kwargs={"consolidated": None} if engine == "zarr" else None,
+                backend_kwargs=_OPTIONS.get(engine),
             )
         except FormatError:
             raise
         except Exception as error:  # every file system behind fsspec raises its own kinds
             raise FormatError(
-                f"expected a readable NetCDF or zarr dataset; got '{path}' "
-                f"({type(error).__name__}: {_one_line(error)}). Check the path and the file."
+                f"expected a readable NetCDF, zarr or GRIB dataset; got '{path}' "
+                f"({type(error).__name__}: {_one_line(error)}). {_remedy(error)}"
             ) from error
     dataset.encoding["unused_dims"] = unused
     if engine == "zarr" and "hpcodec" in dataset.attrs:
@@ -222,9 +229,16 @@ def _recognise(path: str) -> tuple[str, Any]:
     if head[:4] in {b"CDF\x01", b"CDF\x02", b"CDF\x05"} or head == b"\x89HDF\r\n\x1a\n":
         # The NetCDF library reads files, not streams: a remote file is copied, not held.
         return "netcdf4", inner if local else fsspec.open_local(f"simplecache::{path}")
-    hint = "Convert GRIB to NetCDF first (cfgrib)." if head[:4] == b"GRIB" else "Check the path."
+    if head[:4] == b"GRIB" or inner.lower().endswith(_GRIB):
+        if find_spec("cfgrib") is None:
+            raise FormatError(
+                f"expected cfgrib, which reads GRIB, for '{path}'; it is not installed. Install "
+                "it: pip install 'hpcodec[grib]'."
+            )
+        return "cfgrib", inner if local else fsspec.open_local(f"simplecache::{path}")
     raise FormatError(
-        f"expected NetCDF or zarr; got '{path}', a file that begins with {head!r}. {hint}"
+        f"expected NetCDF, zarr or GRIB; got '{path}', a file that begins with {head!r}. Check "
+        "the path."
     )
 
 
@@ -248,6 +262,12 @@ def _spec(ds: xr.Dataset, name: str) -> FieldSpec:
         dims=tuple(map(str, variable.dims)),
         packing=Packing.of(stored_type(variable), variable.attrs),
     )
+
+
+def _remedy(error: Exception) -> str:
+    if type(error).__name__ == "DatasetBuildError":  # of cfgrib, which need not be there
+        return "Take out messages that go together: grib_copy -w typeOfLevel=surface IN OUT."
+    return "Check the path and the file."
 
 
 def _one_line(error: Exception) -> str:
