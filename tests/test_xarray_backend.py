@@ -24,11 +24,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hpcodec
-from hpcodec.decompression import Pick, decompress
+from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, LevelError, UsageError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.layout import Layout
+from hpcodec.picks import Pick
 from hpcodec.records import Record
 from hpcodec.stages.zarr_store import Store, StoredVariable
 from hpcodec.xarray_backend import StoreBackend, _Fields
@@ -185,8 +186,10 @@ def test_what_is_refused(series_store: str, tmp_path: Path) -> None:
     for level in (2, 30):
         with pytest.raises(LevelError, match="expected a level from 3"):
             opened(series_store, level=level)
-    with pytest.raises(UsageError, match="level=6"):
-        opened(series_store, grid="n320")
+    with pytest.raises(UsageError, match="expected a grid such as"):
+        opened(series_store, grid="N320")
+    with pytest.raises(UsageError, match="a level or a grid"):
+        opened(series_store, level=4, grid="5")
     with pytest.raises(FormatError, match="hpcodec store"):
         opened(str(tmp_path))
     with pytest.raises(UsageError, match="expected the path or URL"):

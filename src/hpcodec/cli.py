@@ -24,8 +24,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_ERRORS = ("RMSE", "max error", "remap alone")
-
 Variables = Annotated[
     list[str] | None, typer.Option("--variable", "-v", help="Only this variable; repeatable.")
 ]
@@ -153,6 +151,7 @@ def decompress(
     level: Annotated[
         int | None, typer.Option(help="HEALPix level, 3 to 9; the source grid if left out.")
     ] = None,
+    grid: Annotated[str, typer.Option(help="0.25 (degrees), n320, o320, healpix:8.")] = "source",
     variable: Variables = None,
     time: Annotated[str, typer.Option(help="A time, or START/STOP, ISO 8601.")] = "",
     sharp: Annotated[
@@ -167,7 +166,7 @@ def decompress(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Decompress a store to its source grid, or to HEALPix cells of any level."""
+    """Decompress a store to its source grid, another, or to HEALPix cells of any level."""
     from hpcodec.decompression import decompress as run
 
     path = target or f"{store.rstrip('/').removesuffix('.zarr')}.nc"
@@ -176,6 +175,7 @@ def decompress(
             store,
             path,
             level=level,
+            grid=grid,
             variables=variable,
             time=time,
             sharp=sharp,

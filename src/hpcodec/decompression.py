@@ -5,33 +5,31 @@ store --read what the level needs--> payloads --decode, batch by batch--> datase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from hpcodec.containment import damaged
 from hpcodec.conventions import (
-    healpix_attributes,
     healpix_skeleton,
-    lossy_attributes,
     with_history,
 )
-from hpcodec.errors import LevelError, UsageError
-from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
-from hpcodec.pipeline import decode_cells, decode_fields
-from hpcodec.report import bound_attributes
-from hpcodec.stages.dataset import OutputVariable, create_output
-from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+from hpcodec.errors import GridError, LevelError, UsageError
+from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
+from hpcodec.grids import Grid, HealpixGrid
+from hpcodec.named_grids import coordinates_of, named_grid
+from hpcodec.picks import Pick
+from hpcodec.stages.dataset import create_output
+from hpcodec.stages.zarr_store import StoredVariable, open_store
 from hpcodec.unfinished import Note, ignored
 
-__all__ = ["Pick", "check_level", "decompress", "on_cells"]
+__all__ = ["SOURCE", "check_level", "decompress", "on_cells", "on_grid", "wanted_grid"]
+
+SOURCE = "source"
+"""Name of the grid that a source had."""
 
 Told = Callable[[str, int, int], None]
 """Called with a variable's name, fields done, and fields in all."""
@@ -53,11 +51,30 @@ def check_level(level: int) -> int:
     return level
 
 
+def wanted_grid(level: int | None, grid: str) -> tuple[int | None, Grid | None]:
+    """HEALPix level or grid that is asked for; neither is the source grid.
+
+    Raises
+    ------
+    LevelError, UsageError
+        If there is no such level or grid, or both are asked for.
+    """
+    if grid == SOURCE:
+        return level if level is None else check_level(level), None
+    if level is not None:
+        raise UsageError(f"expected a level or a grid; got {level} and '{grid}'. Leave one out.")
+    found = named_grid(grid)
+    if isinstance(found, HealpixGrid):
+        return check_level(found.level), None
+    return None, found
+
+
 def decompress(
     path: str,
     target: str,
     *,
     level: int | None = None,
+    grid: str = SOURCE,
     variables: Sequence[str] | None = None,
     time: str = "",
     sharp: bool = False,
@@ -78,6 +95,8 @@ def decompress(
         Local path; ``.nc`` or ``.zarr``.
     level : int, optional
         HEALPix level of the result; the source grid without.
+    grid : str
+        In place of a level ``source``, or one of :func:`hpcodec.named_grids.named_grid`.
     variables : sequence of str, optional
         Which; all by default.
     time : str
@@ -99,8 +118,7 @@ def decompress(
     HpcodecError
         For whatever is wrong with the store, the options or the output.
     """
-    if level is not None:
-        check_level(level)
+    level, other = wanted_grid(level, grid)
     if target.rstrip("/") == path.rstrip("/"):
         raise UsageError(f"expected another path for the output than '{path}'. Name it.")
     store = open_store(path)
@@ -110,13 +128,15 @@ def decompress(
     if times is not None:
         dims, skeleton = skeleton.encoding, skeleton.isel({dimension: times})
         skeleton.encoding = dims
-    if level is None:
+    if other is not None:
+        skeleton = on_grid(skeleton, chosen, other, _now(f"decompress --grid {grid}"))
+    elif level is None:
         skeleton.attrs = with_history(skeleton.attrs, _now("decompress"))
     else:
         zarr = target.rstrip("/").endswith(".zarr")
         history = _now(f"decompress --level {level}")
         skeleton = on_cells(skeleton, chosen, level, history, zarr=zarr, legacy=legacy_crs)
-    picks = [Pick(store, variable, level, dimension, times) for variable in chosen]
+    picks = [Pick(store, variable, level, other, dimension, times) for variable in chosen]
     read = 0
     kept = list(map(str, skeleton.variables))
     outputs = [pick.output(kept) for pick in picks]
@@ -130,6 +150,37 @@ def decompress(
                 start += len(payloads)
                 told(pick.variable.name, start, pick.count)
     return read
+
+
+def on_grid(
+    skeleton: xr.Dataset, chosen: Sequence[StoredVariable], grid: Grid, history: str
+) -> xr.Dataset:
+    """``skeleton`` without what lies on the source grid, with the coordinates of another.
+
+    Raises
+    ------
+    GridError
+        If the source has a variable or a dimension of such a name.
+    """
+    dims, coordinates = coordinates_of(grid)
+    bare = _without_grid(skeleton, chosen)
+    taken = [name for name in (*dims, *coordinates) if name in bare.variables or name in bare.dims]
+    if taken:
+        raise GridError(
+            f"expected a free name '{taken[0]}' for a coordinate; the source has one. Rename it "
+            "there."
+        )
+    result = bare.assign_coords(coordinates)
+    result.attrs = with_history(skeleton.attrs, history)
+    return result
+
+
+def _without_grid(skeleton: xr.Dataset, chosen: Sequence[StoredVariable]) -> xr.Dataset:
+    horizontal = {dim for variable in chosen for dim in variable.dims[-variable.axes :]}
+    gone = {str(n) for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))}
+    # A grid mapping described the grid that is gone.
+    gone |= {str(n) for n, v in skeleton.variables.items() if "grid_mapping_name" in v.attrs}
+    return skeleton.drop_vars(sorted(gone))
 
 
 def on_cells(
@@ -152,116 +203,12 @@ def on_cells(
     level, history, zarr, legacy
         As for :func:`hpcodec.conventions.healpix_skeleton`.
     """
-    horizontal = {dim for variable in chosen for dim in variable.dims[-variable.axes :]}
-    gone = [n for n, v in skeleton.variables.items() if horizontal & set(map(str, v.dims))]
-    return healpix_skeleton(skeleton.drop_vars(gone), level, history, zarr=zarr, legacy=legacy)
+    bare = _without_grid(skeleton, chosen)
+    return healpix_skeleton(bare, level, history, zarr=zarr, legacy=legacy)
 
 
 def _now(done: str) -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} hpcodec {done}"
-
-
-@dataclass(frozen=True, eq=False)
-class Pick:
-    """The fields of a variable that are wanted, and on what grid.
-
-    Parameters
-    ----------
-    store, variable : Store, StoredVariable
-        A store, and one of its variables.
-    level : int, optional
-        HEALPix level; the source grid without.
-    dimension : str
-        Of time, where only some times are wanted.
-    times : sequence of int, optional
-        Which; all without.
-    """
-
-    store: Store
-    variable: StoredVariable
-    level: int | None
-    dimension: str = ""
-    times: Sequence[int] | None = None
-
-    @property
-    def _selection(self) -> list[Sequence[int]]:
-        """Positions wanted along each leading dimension."""
-        leading = zip(self.variable.dims, self.variable.leading_shape, strict=False)
-        return [
-            self.times if self.times is not None and dim == self.dimension else range(size)
-            for dim, size in leading
-        ]
-
-    @property
-    def needed(self) -> int | None:
-        """Finest level to read; None for all of a field, whose means are not means of powers."""
-        alone = self.level == BASE_LEVEL or self.variable.coding.exponent == 1
-        return self.level if alone else None
-
-    @property
-    def count(self) -> int:
-        """How many fields."""
-        return prod(map(len, self._selection))
-
-    @property
-    def steps(self) -> Iterator[int]:
-        """Flattened leading indices in the store."""
-        return _flattened(self._selection, self.variable.leading_shape)
-
-    def output(self, kept: Sequence[str]) -> OutputVariable:
-        """Variable of the result; ``kept`` are the names that it may refer to."""
-        variable, leading = self.variable, len(self.variable.leading_shape)
-        shape = tuple(len(where) for where in self._selection)
-        on_cells = self.level is not None
-        told = bound_attributes(self.store.record, variable.name, on_cells=on_cells)
-        attributes = {**variable.attributes, **self._lossy, **told}
-        if self.level is None:
-            return OutputVariable(
-                name=variable.name,
-                dims=variable.dims,
-                shape=(*shape, *variable.coding.grid.shape),
-                dtype=variable.coding.packing.dtype,
-                attributes=attributes,
-                leading=leading,
-                order=variable.order,
-                encoding=self.store.layout.encoding(variable.name),
-            )
-        return OutputVariable(
-            name=variable.name,
-            dims=(*variable.dims[:leading], "cell"),
-            shape=(*shape, cell_count(self.level)),
-            attributes=healpix_attributes(attributes, kept),
-            leading=leading,
-        )
-
-    @property
-    def _lossy(self) -> dict[str, str]:
-        record, coding = self.store.record, self.variable.coding
-        return lossy_attributes(
-            version=record.version,
-            model=coding.model,
-            weights=coding.weights,
-            error=error.to_dict() if (error := record.error.get(self.variable.name)) else {},
-            units=str(self.variable.attributes.get("units", "")),
-        )
-
-    def decode(self, payloads: Sequence[bytes], device: str, sharp: bool) -> npt.NDArray[Any]:
-        """Fields of payloads on the wanted grid."""
-        coding = self.variable.coding
-        if self.level is None:
-            return decode_fields(payloads, coding, device, sharp=sharp)
-        return decode_cells(payloads, coding, self.level, device, sharp=sharp)
-
-
-def _flattened(selection: Sequence[Sequence[int]], shape: Sequence[int]) -> Iterator[int]:
-    """Flattened indices (C order) of a selection, one by one: a store may claim any shape."""
-    if not selection:
-        yield 0
-        return
-    inner = prod(shape[1:])
-    for first in selection[0]:
-        for rest in _flattened(selection[1:], shape[1:]):
-            yield first * inner + rest
 
 
 def _time_indices(skeleton: xr.Dataset, time: str) -> tuple[str, Sequence[int] | None]:

@@ -18,7 +18,7 @@ from hpcodec.any_grid import MOST_POINTS, Grid, level_for, row_order
 from hpcodec.errors import FormatError
 from hpcodec.rings import Rings
 
-__all__ = ["GaussianGrid"]
+__all__ = ["GaussianGrid", "gaussian_latitudes"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -168,6 +168,11 @@ class GaussianGrid(Grid, key="gaussian"):
                 f"expected a Gaussian grid as {{gaussian}}, a name such as 'o320' or points of "
                 f"rings; got {reprlib.repr(data)} ({error}). The store is damaged."
             ) from error
+
+
+def gaussian_latitudes(number: int) -> Doubles:
+    """Of all rings of a Gaussian grid with so many to a hemisphere: north to south, degrees."""
+    return _rings(number)[0]
 
 
 @lru_cache(maxsize=4)

@@ -56,10 +56,8 @@ class Encoded:
         What the last field says of fields like it.
     last : Followed, optional
         What a field needs that follows the last one.
-    mask_bytes : int
-        Of the payloads, what tells where values are missing.
-    correction_bytes : int
-        Of the payloads, what keeps a bound.
+    mask_bytes, correction_bytes : int
+        Of the payloads, what tells where values are missing, and what keeps a bound.
     """
 
     payloads: list[bytes]
@@ -230,23 +228,27 @@ def decode_cells(
     """
     if level == BASE_LEVEL:
         return decode_base(payloads, coding)
+    cells, fields = decode_smooth(payloads, coding, level, device, sharp=sharp)
+    return without_missing(cells, masks_of(fields, coding), coding.grid, coding.level)
+
+
+def decode_smooth(
+    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
+) -> tuple[Floats, list[CompressedField]]:
+    """As :func:`decode_cells`, with a surface where values are missing; and what was decoded."""
     # Means of powers are not the powers of means: these need all levels.
     whole = level if coding.exponent == 1 else max(level, coding.level)
     cells, fields = _decode(payloads, coding, whole, device, sharp=sharp)
     if whole > level:
         parts = cells.reshape(len(cells), cell_count(level), -1)
         cells = np.asarray(parts.mean(-1, dtype=np.float64), np.float32)
-    return without_missing(cells, masks_of(fields, coding), coding.grid, coding.level)
+    return cells, fields
 
 
 def _decode(
     payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
 ) -> tuple[Floats, list[CompressedField]]:
-    """Whole fields of cells, and what they were decoded from.
-
-    Limits are for the source grid: cells reach beyond them so that what lies between comes out
-    right, and so that coarser levels are the means of finer ones.
-    """
+    """Whole fields of cells, which no limits hold for, and what they were decoded from."""
     model, coder_device = model_for(coding), resolve_device(device)
     decode = partial(
         model.coder(device).decode,

@@ -24,7 +24,7 @@ from xarray.core import indexing
 from hpcodec.errors import UsageError
 
 if TYPE_CHECKING:
-    from hpcodec.decompression import Pick
+    from hpcodec.picks import Pick
     from hpcodec.stages.zarr_store import Store
 
 __all__ = ["StoreBackend", "open_pyramid"]
@@ -79,7 +79,7 @@ class StoreBackend(BackendEntrypoint):
         level : int, optional
             HEALPix level of the fields; the source grid without.
         grid : str
-            ``source``, unless ``level`` is given.
+            ``source``, unless ``level`` is given; or another, such as ``0.25``, ``n320``, ``o320``.
         sharp : bool
             With the power of the original on every level, at the price of larger errors.
         device : str
@@ -92,13 +92,9 @@ class StoreBackend(BackendEntrypoint):
         """
         from hpcodec.stages.zarr_store import open_store
 
-        if grid != "source":
-            raise UsageError(
-                f"expected 'source' as grid; got '{grid}'. For HEALPix cells: level=6."
-            )
         store = open_store(_path(filename_or_obj))
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
-        raw = _raw(store, dropped, level, sharp=sharp, device=device)
+        raw = _raw(store, dropped, level, grid, sharp=sharp, device=device)
         raw.set_close(_nothing_to_close)
         return xr.decode_cf(
             raw,
@@ -237,20 +233,25 @@ def _outer(values: npt.NDArray[Any], key: tuple[Any, ...]) -> npt.NDArray[Any]:
 
 
 def _raw(
-    store: Store, dropped: set[str], level: int | None, *, sharp: bool, device: str
+    store: Store, dropped: set[str], level: int | None, grid: str, *, sharp: bool, device: str
 ) -> xr.Dataset:
     """Undecoded dataset of a store, described as :func:`decompress` would have it in a file."""
-    from hpcodec.decompression import Pick, check_level, on_cells
+    from hpcodec.decompression import on_cells, on_grid, wanted_grid
+    from hpcodec.picks import Pick
     from hpcodec.stored import chunk_shape
 
     chosen = [variable for name, variable in store.variables.items() if name not in dropped]
     skeleton = store.skeleton()
     skeleton = skeleton.drop_vars([name for name in skeleton.variables if name in dropped])
-    if level is not None:
-        everything = list(store.variables.values())
+    everything = list(store.variables.values())
+    level, other = wanted_grid(level, grid)
+    if level is not None or other is not None:
         # Without what only zarr can hold: the dataset may be written to NetCDF as well.
         history = {key: told for key, told in skeleton.attrs.items() if key == "history"}
-        skeleton = on_cells(skeleton, everything, check_level(level), "", zarr=False)
+        if other is not None:
+            skeleton = on_grid(skeleton, everything, other, "")
+        elif level is not None:
+            skeleton = on_cells(skeleton, everything, level, "", zarr=False)
         del skeleton.attrs["history"]  # opened twice, it is the same
         skeleton.attrs |= history
     for carried in skeleton.variables.values():
@@ -258,7 +259,7 @@ def _raw(
     skeleton.encoding = {}
     kept = list(map(str, skeleton.variables))
     for variable in chosen:
-        pick = Pick(store, variable, level)
+        pick = Pick(store, variable, level, other)
         like = pick.output(kept)
         fields = indexing.LazilyIndexedArray(_Fields(store, pick, sharp=sharp, device=device))
         chunk = chunk_shape(variable.shape, variable.coding.key_every, variable.axes)
