@@ -21,7 +21,7 @@ from hpcodec.fields import Coding
 from hpcodec.info import describe
 from hpcodec.stages.zarr_store import open_store
 from hpcodec.validation import validate
-from tests.scattered import SOURCES, icon
+from tests.scattered import SOURCES, icon, octahedral
 from tests.synthetic import MODEL, raw
 
 QUICK: dict[str, Any] = {"ratio": 4, "model": MODEL, "device": "cpu"}
@@ -121,6 +121,16 @@ def test_codec_of_an_array(made: Made, tmp_path: Path) -> None:
     )
     with xr.open_zarr(tmp_path / "array.zarr", consolidated=False, chunks=None) as opened:
         assert close(opened["tas"].to_numpy(), values(made[0]))
+
+
+def test_conservative_remap(tmp_path: Path) -> None:
+    source, store = tmp_path / "source.nc", str(tmp_path / "store.zarr")
+    octahedral().to_netcdf(source)
+    compress(str(source), store, Options(**QUICK, remap="conservative"))
+    (item,) = open_store(store).variables.values()
+    assert item.coding.remap == "conservative"
+    with xr.open_zarr(store, consolidated=False, chunks=None) as opened:
+        assert close(opened["tas"].to_numpy(), values(str(source)))
 
 
 def test_points_first_and_time_last(tmp_path: Path) -> None:

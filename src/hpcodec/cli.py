@@ -59,9 +59,7 @@ def compress(
     max_error: Annotated[
         str, typer.Option(help="Bound on the error of every point: 0.5, or t2m=0.5,msl=50.")
     ] = "",
-    max_rel_error: Annotated[
-        str, typer.Option(help="The same, of the range of each field: 1%, or t2m=0.01.")
-    ] = "",
+    max_rel_error: Annotated[str, typer.Option(help="The same, of each field's range: 1%.")] = "",
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
     ] = None,
@@ -71,7 +69,9 @@ def compress(
     ] = None,
     variable: Variables = None,
     model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
-    remap: Annotated[str, typer.Option(help="least_squares or idw.")] = "least_squares",
+    remap: Annotated[
+        str, typer.Option(help="least_squares, idw or conservative.")
+    ] = "least_squares",
     key_every: Annotated[
         int,
         typer.Option(help="Code each field from the one before, a key field every so many times."),

@@ -47,7 +47,10 @@ __all__ = [
 MOST_VALUES = 2**29
 """Values of a chunk: 2 GiB as float32, which a reader may have to hold."""
 
-Method = Annotated[str, Limits(pattern="(least_squares|idw)", described="least_squares or idw")]
+Method = Annotated[
+    str,
+    Limits(pattern="(least_squares|idw|conservative)", described="the name of a remap method"),
+]
 MOST_TOGETHER = 256
 """Fields of a chunk that may follow each other: to decode the last takes all of them."""
 

@@ -5,6 +5,7 @@ least_squares: smooth interpolation on 4 x 4 ring values, both ways; most grids 
                levels are stacks of rings with evenly spaced values, so one function serves both;
                from other points, linear interpolation in triangles between them
 idw:           inverse distance to the nearest four, both ways
+conservative:  means by the area that cells and points share, both ways, and least squares
 HEALPix cells need neither: they are taken as they are, repeated or averaged
 """
 
@@ -28,6 +29,7 @@ from scipy.spatial import cKDTree
 
 from hpcodec.grid import cell_count
 from hpcodec.grids import Grid, HealpixGrid, LatLonGrid, PointGrid
+from hpcodec.overlaps import overlaps
 from hpcodec.rings import Rings
 
 __all__ = ["Floats", "Operators", "operators_for"]
@@ -64,6 +66,8 @@ class Operators:
         0 where no point sees the cell.
     iterations : int
         Steps from ``direct`` towards the least-squares cells; 0 where ``direct`` is all.
+    conserving : bool
+        Whether the area-weighted mean is kept, to rounding, by what is added everywhere.
     """
 
     direct: sparse.csr_array
@@ -71,10 +75,17 @@ class Operators:
     weight: Floats
     scale: Floats
     iterations: int
+    conserving: bool = False
 
     def points_of(self, cells: Floats) -> Floats:
         """Points of one field, shape (points,), from its cells, shape (cells,), float32."""
-        return np.asarray(self.back @ cells, dtype=np.float32)
+        points = np.asarray(self.back @ cells, dtype=np.float32)
+        if self.conserving:
+            points += np.float32(cells.mean(dtype=np.float64) - self._mean(points))
+        return points
+
+    def _mean(self, points: Floats) -> float:
+        return float(np.average(points.astype(np.float64), weights=self.weight))
 
     def cells_of(self, points: Floats) -> Floats:
         """Cells of one field, shape (cells,), from its points, shape (points,), float32.
@@ -99,6 +110,8 @@ class Operators:
                 step += np.float32(2 * following / half) * gradient
                 ratio = following
             cells += step
+        if self.conserving:
+            cells += np.float32(self._mean(points) - cells.mean(dtype=np.float64))
         return cells
 
 
@@ -108,7 +121,7 @@ def operators_for(grid: Grid, level: int, method: str) -> Operators:
 
     The cache is ``platformdirs.user_cache_dir("hpcodec")``, or ``HPCODEC_CACHE_DIR`` if set.
 
-    ``method`` is ``least_squares`` or ``idw``, ``level`` that of the cells.
+    ``method`` is ``least_squares``, ``idw`` or ``conservative``, ``level`` that of the cells.
     """
     shape = (cell_count(level), prod(grid.shape))
     folder = Path(os.environ.get("HPCODEC_CACHE_DIR") or platformdirs.user_cache_dir("hpcodec"))
@@ -118,19 +131,21 @@ def operators_for(grid: Grid, level: int, method: str) -> Operators:
         pair = _build(grid, level, method)
         _write(path, pair)
     direct, back = pair
-    if method != "least_squares":
+    if method == "idw":
         nothing = np.zeros(0, dtype=np.float32)
         return Operators(direct, back, nothing, nothing, 0)
     weight = _areas(grid)
     spread = abs(back)
     seen = spread.T @ (weight * (spread @ np.ones(shape[0], dtype=np.float32)))
     scale = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 0)
-    return Operators(direct, back, weight, scale, _ITERATIONS)
+    return Operators(direct, back, weight, scale, _ITERATIONS, method == "conservative")
 
 
 def _build(grid: Grid, level: int, method: str) -> tuple[sparse.csr_array, sparse.csr_array]:
     if isinstance(grid, HealpixGrid):
         return _between_levels(grid, level)
+    if method == "conservative":
+        return _conservative(grid, level)
     theta, phi = _angles(grid)
     cell_theta, cell_phi = healpy.pix2ang(2**level, np.arange(cell_count(level)), nest=True)
     centres = healpy.ang2vec(cell_theta, cell_phi)
@@ -144,6 +159,22 @@ def _build(grid: Grid, level: int, method: str) -> tuple[sparse.csr_array, spars
         around, weights = grid.interpolation(centres)
         direct = _csr(weights.astype(np.float32), around.astype(np.int32), prod(grid.shape))
     return direct, _from_cells(level, theta, phi)
+
+
+def _conservative(grid: Grid, level: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Means by area, both ways: they, and steps of least squares, nearly keep the global mean."""
+    shared = overlaps(grid, level, _areas(grid).astype(np.float64))
+    direct = sparse.csr_array(sparse.diags_array(1 / shared.sum(axis=1)) @ shared)
+    back = sparse.csr_array(sparse.diags_array(1 / shared.sum(axis=0)) @ shared.T)
+    return _single(direct), _single(back)
+
+
+def _single(matrix: sparse.csr_array) -> sparse.csr_array:
+    arrays = (
+        matrix.data.astype(np.float32),
+        *(part.astype(np.int32) for part in (matrix.indices, matrix.indptr)),
+    )
+    return sparse.csr_array(arrays, shape=matrix.shape)
 
 
 def _from_cells(level: int, theta: _Doubles, phi: _Doubles) -> sparse.csr_array:

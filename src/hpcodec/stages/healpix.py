@@ -4,6 +4,7 @@
 a grid and a level   --remap_for-->  Remap; remap_operators builds and caches what it applies
 least_squares: the cells from which interpolating back comes close to the source
 idw: inverse distance both ways, as in the paper
+conservative: means by area both ways, then least squares; the global mean stays what it was
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hpcodec.remap_operators import Floats, operators_for
 
 __all__ = ["METHODS", "Remap", "remap_for"]
 
-METHODS = ("least_squares", "idw")
+METHODS = ("least_squares", "idw", "conservative")
 
 _FINEST = 10
 
