@@ -17,10 +17,11 @@ from hpcodec import bounds, cli, pipeline
 from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
 from hpcodec.compression import Options, compress
 from hpcodec.correction import corrected, reserve
+from hpcodec.decoding import decode_fields
 from hpcodec.decompression import decompress
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.info import describe
-from hpcodec.pipeline import decode_fields, encode_cells, encode_fields
+from hpcodec.pipeline import encode_cells, encode_fields
 from hpcodec.stages.wire import correction_in, prefix_size, read_header
 from hpcodec.stages.zarr_store import open_store
 from hpcodec.validation import validate

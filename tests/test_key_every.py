@@ -22,11 +22,12 @@ from typer.testing import CliRunner
 from hpcodec import cli
 from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
 from hpcodec.compression import Options, VariableReport, compress
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, GridError, UsageError
 from hpcodec.fields import Coding, CompressedField
 from hpcodec.info import describe
-from hpcodec.pipeline import decode_cells, decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
 from hpcodec.stages.wire import (
     HEADER_MOST,
     pack,

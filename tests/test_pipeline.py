@@ -11,15 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from hpcodec.coding import coding_for
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.errors import FormatError, LevelError, MissingValueError, ModelError, UsageError
 from hpcodec.fields import Coding
-from hpcodec.pipeline import (
-    Encoded,
-    decode_cells,
-    decode_fields,
-    encode_cells,
-    encode_fields,
-)
+from hpcodec.pipeline import Encoded, encode_cells, encode_fields
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.transform import Coder

@@ -13,11 +13,12 @@ import xarray as xr
 from hpcodec.codec import FieldSpaceCodec, coding_of
 from hpcodec.coding import coding_for
 from hpcodec.compression import Options, compress
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.decompression import decompress
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import LatLonGrid
-from hpcodec.pipeline import Encoded, decode_cells, decode_fields, encode_cells, encode_fields
+from hpcodec.pipeline import Encoded, encode_cells, encode_fields
 from tests.synthetic import MODEL, axes, raw, waves
 from tests.tiny import smooth_cells
 

@@ -20,10 +20,6 @@ from hpcodec.stages.healpix import remap_for
 
 __all__ = ["LEAST_EXPONENT", "coding_for", "frequent_masks"]
 
-# From so large a ratio on, and for fields so smooth, the grid's own level holds all that is coded.
-_FEW = 50
-_SMOOTH = ("geopotential", "geopotential_height")
-
 LEAST_EXPONENT = 0.2
 """Below it, small values take all bytes."""
 
@@ -63,11 +59,11 @@ def coding_for(
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
-        HEALPix level to remap to; by default the grid's own or, where bytes are many, one
-        finer, so that the remap loses little; at most the model's finest.
+        HEALPix level to remap to; by default the grid's own, at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
-        or, by error or bound, ``level``: no coarser one can do without any error.
+        or, by error or bound, ``level``: no coarser one can do without any error. Given, it also
+        says that no field is to be coded as a detail.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
     key_every : int
@@ -99,12 +95,13 @@ def coding_for(
         raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = min(_level_for(spec, size), finest) if level is None else level
+    chosen = min(spec.grid.natural_level, finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
+    detail = int(bottleneck is None and key_every == 1)
     if bottleneck is None:
         by_bytes = size < 4 * prod(spec.grid.shape) or not (max_error or max_rel_error)
         all_levels = bool(rmse) or not by_bytes
@@ -130,17 +127,8 @@ def coding_for(
         max_rel_error=max_rel_error,
         effort=effort,
         exponent=_exponent_for(spec) if exponent is None else exponent,
+        detail=detail,
     )
-
-
-def _level_for(spec: FieldSpec, size: int) -> int:
-    """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
-
-    How it was chosen: docs/design/rate.md.
-    """
-    own = spec.grid.natural_level
-    few = size * _FEW < 4 * prod(spec.grid.shape)
-    return own if few or spec.standard_name in _SMOOTH else own + 1
 
 
 def _exponent_for(spec: FieldSpec) -> float:

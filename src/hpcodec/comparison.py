@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.bounds import check_same
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.errors import LevelError
 from hpcodec.figures import ErrorFigures, ErrorSum
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.maps import plot_maps
-from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store

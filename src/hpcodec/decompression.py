@@ -23,9 +23,9 @@ from hpcodec.conventions import (
     lossy_attributes,
     with_history,
 )
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
-from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.report import bound_attributes
 from hpcodec.stages.dataset import OutputVariable, create_output
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store

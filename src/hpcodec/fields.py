@@ -165,6 +165,8 @@ class Coding:
         1 where symbols are refined by a gradient through the decoder; else 0.
     exponent : float
         Power that values are raised to before they are normalised, above 0.
+    detail : int
+        1 where fields may be coded by their base field and a detail; else 0.
     format : str
         Version of the format.
 
@@ -192,6 +194,7 @@ class Coding:
     max_rel_error: Positive = field(default=0.0, metadata=OPTIONAL)
     effort: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
     exponent: Positive = field(default=1.0, metadata=OPTIONAL)
+    detail: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
 
     @property

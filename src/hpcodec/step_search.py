@@ -6,7 +6,7 @@ limit, what the model's card expects --step--> encode --tell(bytes or error)--> 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,10 +51,13 @@ class Hint:
         Octaves by which their steps are larger.
     slope : float
         Octaves of the step for each octave expected.
+    detailed : bool, optional
+        Whether they are better coded as details; None where it is not known.
     """
 
     shift: float = 0.0
     slope: float = 1.0
+    detailed: bool | None = None
 
 
 AS_EXPECTED = Hint()
@@ -117,7 +120,8 @@ class StepSearch:
         at_aim = near.octave + self._slope * (
             self._expected(_AIMS[0] * self._limit) - near.expected
         )
-        return Hint(at_aim - self._expected(_AIMS[0] * self._limit), self._slope)
+        shift = at_aim - self._expected(_AIMS[0] * self._limit)
+        return replace(self._given, shift=shift, slope=self._slope)
 
     def tell(self, value: float) -> bool:
         """Take the value at ``step``; whether it is the best so far."""

@@ -26,12 +26,12 @@ from safetensors.numpy import save_file
 from hpcodec.cards import CARD
 from hpcodec.codec import FieldSpace, FieldSpaceCodec, coding_of
 from hpcodec.compression import Options, compress
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.entropy.activity import known_features
 from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.fields import Coding, Scaling
 from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
-from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.wire import pack, split_payloads, unpack
 from hpcodec.stages.zarr_store import open_store
 from tests.synthetic import rich, series

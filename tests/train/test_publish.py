@@ -11,10 +11,11 @@ from safetensors.numpy import load_file, save_file
 
 from hpcodec.cards import CARD, read_card
 from hpcodec.coding import coding_for
+from hpcodec.decoding import decode_fields
 from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
 from hpcodec.errors import FormatError, ModelError
 from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
-from hpcodec.pipeline import decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.train.publish import publish
 from tests.tiny import shorten_fit

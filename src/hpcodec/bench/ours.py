@@ -14,11 +14,12 @@ from hpcodec.bench.codecs import Codec
 from hpcodec.coding import coding_for
 from hpcodec.comparison import compare
 from hpcodec.compression import Options, compress
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding
 from hpcodec.figures import ErrorFigures
 from hpcodec.grid import BASE_LEVEL, cell_count, level_of
-from hpcodec.pipeline import decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
 
 __all__ = ["StorePoint", "fsae_float32", "measure_store", "product"]
 
