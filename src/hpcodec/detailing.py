@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,7 @@ _BASE_STEP = 2.0  # of level 9, normalised: a sixteenth at the base field
 # its coefficients are looked at.
 _OCTAVES = np.arange(-14, 6.25, 0.25)
 _SAMPLE = 16
+_NEAR: dict[str, Any] = {"band": 0.985, "trials": 5}  # a trial takes a tenth of the network's
 _BITS = 3.4  # measured bits of a coefficient over those of a Gaussian of its size
 
 
@@ -160,11 +162,11 @@ class _Task:
         if coding.rmse:
             goal = coding.rmse / self.unit
             return (
-                StepSearch(goal, self._by_error, hint),
+                StepSearch(goal, self._by_error, hint, **_NEAR),
                 lambda f, _: self.judge.rmse_of(f.shown) / self.unit,
             )
         return (
-            StepSearch(coding.size - own, self._by_size, hint),
+            StepSearch(coding.size - own, self._by_size, hint, **_NEAR),
             lambda f, correction: len(f.payload) - own - correction,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
-from hpcodec.grid import FINEST_LEVEL, LatLonGrid, cell_count
+from hpcodec.grid import LatLonGrid, cell_count, level_of
 from hpcodec.models import statics_of
 from hpcodec.stages.healpix import remap_for
 
@@ -30,10 +30,11 @@ def relief_on(folder: Path, grid: LatLonGrid) -> tuple[npt.NDArray[np.float64], 
     grid : LatLonGrid
         Where.
     """
-    level, fields = min(grid.natural_level + 1, FINEST_LEVEL), []
+    fields = []
     with safe_open(statics_of(folder), "numpy") as file:
         for name, unit in (("orography", 1000), ("land", 255)):
             cells = np.asarray(file.get_tensor(name), np.float32) / np.float32(unit)
+            level = min(grid.natural_level + 1, level_of(cells.size))
             coarse = cells.reshape(cell_count(level), -1).mean(1, dtype=np.float64)
             fields.append(remap_for(grid, level).to_latlon(coarse).astype(np.float64))
             fields[-1].setflags(write=False)
