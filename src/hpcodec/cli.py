@@ -23,8 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_ERRORS = ("RMSE", "max error", "remap alone")
-
 Variables = Annotated[
     list[str] | None, typer.Option("--variable", "-v", help="Only this variable; repeatable.")
 ]
@@ -267,33 +265,35 @@ def compare(
         list[int] | None, typer.Option(help="Also at this HEALPix level; repeatable.")
     ] = None,
     plot: Annotated[str, typer.Option(help="PNG of original, decoded, error and spectrum.")] = "",
+    html: Annotated[str, typer.Option(help="Page of all of this, to read and to mail.")] = "",
     device: Device = "auto",
     batch: Batch = 4,
     as_json: AsJson = False,
 ) -> None:
     """Compare a store with its original: errors weighted by cos latitude, per level."""
     from hpcodec.comparison import compare as run
+    from hpcodec.comparison import compared_table
+    from hpcodec.page import Page
 
+    page = Page(html, store) if html else None
     rows = run(
-        original, store, variables=variable, levels=level, device=device, batch=batch, plot=plot
+        original,
+        store,
+        variables=variable,
+        levels=level,
+        device=device,
+        batch=batch,
+        plot=plot,
+        watch=page.watch if page else None,
     )
+    if page:
+        page.write(original, rows, note=_note)
     if as_json:
         print_json([{**asdict(row), "figures": row.figures.to_dict()} for row in rows])
         return
     table(
         f"{store}: ratio {rows[0].ratio:.1f} in bytes",
-        ("variable", "grid", "RMSE", "max error", "bias", "PSNR"),
-        [
-            (
-                row.name,
-                row.grid if row.grid == "source" else f"level {row.grid}",
-                f"{row.figures.rmse:.4g} {row.units}",
-                f"{row.figures.max_error:.4g} {row.units}",
-                f"{row.figures.bias:+.2g} {row.units}",
-                f"{row.figures.psnr:.1f} dB",
-            )
-            for row in rows
-        ],
+        *compared_table(rows),
     )
 
 
