@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "figures", "output_store", "schema", "step_search"),
     ("bound_search", "coarse", "coding", "judge", "maps", "views"),
     ("chains", "charts", "fitting"),
-    ("panels", "pipeline"),
+    ("panels", "pipeline", "terminal_map"),
     ("base_group", "bounds", "series"),
     ("faithfulness",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),

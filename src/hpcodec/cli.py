@@ -190,10 +190,15 @@ def decompress(
 @app.command()
 def info(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    maps: Annotated[
+        bool | None,
+        typer.Option("--map/--no-map", help="Small maps; by default where they fit the terminal."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a store holds: sizes, models, levels, errors."""
     from hpcodec.info import describe, described_table
+    from hpcodec.terminal_map import show_maps
 
     about = describe(store)
     if as_json:
@@ -203,6 +208,8 @@ def info(
         f"{store}: format {about['format']}, {about['bytes']:,} bytes, ratio {about['ratio']:g}",
         *described_table(about),
     )
+    if not show_maps(store, maps) and maps:
+        _note("expected a wide terminal of 24-bit colours for maps; got another or a pipe.")
 
 
 @app.command()
@@ -235,7 +242,7 @@ def validate(
 @app.command()
 def models(as_json: AsJson = False) -> None:
     """List the installed models and what they do on their validation fields."""
-    from hpcodec.cards import read_card
+    from hpcodec.cards import read_card, summary
     from hpcodec.models import find_models
 
     cards = [read_card(folder) for folder in find_models().values()]
@@ -243,17 +250,7 @@ def models(as_json: AsJson = False) -> None:
         print_json([asdict(card) for card in cards])
         return
     for card in cards:
-        points = [
-            p
-            for p in card.operating_points
-            if p.bottleneck == max(q.bottleneck for q in card.operating_points)
-        ]
-        figures = ", ".join(f"{p.rmse:.2g} at {p.size:,.0f}" for p in points[::4])
-        typer.echo(
-            f"{card.name}: {card.description}\n"
-            f"    levels 3 to {card.architecture['level']}, {card.training['steps']:,} steps, "
-            f"weights {card.weights[:12]}; error (of a field's scale) at bytes: {figures}"
-        )
+        typer.echo(summary(card))
 
 
 @app.command()
