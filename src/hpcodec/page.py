@@ -34,7 +34,7 @@ from hpcodec.views import View, names_along
 
 __all__ = ["Page"]
 
-# Width of maps by how many variables there are, so that a page can be mailed: some 10 MB at most.
+# Width of maps by how many variables there are, so that a page of tens of them can be mailed.
 _PIXELS = ((4, 1000), (12, 640), (math.inf, 400))
 
 _NO_PICTURES = (

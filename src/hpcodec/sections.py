@@ -128,10 +128,14 @@ def anchor(name: str) -> str:
 
 
 def in_bytes(size: int) -> str:
-    """Size in words, three figures."""
+    """Size in words, three figures.
+
+    Examples
+    --------
+    >>> in_bytes(16049), in_bytes(4152960), in_bytes(274)
+    ('16.0 kB', '4.15 MB', '274 bytes')
+    """
     for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= step:
-            return (
-                f"{size / step:.3g} {unit}" if size < 999.5 * step else f"{size / step:,.0f} {unit}"
-            )
+            return f"{size / step:,.{2 - min(len(str(int(size / step))) - 1, 2)}f} {unit}"
     return f"{size} bytes"

@@ -74,7 +74,7 @@ def show_maps(path: str, wanted: bool | None) -> bool:
 
 def _told(item: StoredVariable, cells: npt.NDArray[np.float32]) -> str:
     there, units = cells[np.isfinite(cells)], str(item.attributes.get("units", ""))
-    ends = f"{there.min():.4g} to {there.max():.4g} {units}" if there.size else "no values"
+    ends = f"{there.min():.6g} to {there.max():.6g} {units}" if there.size else "no values"
     which = "" if item.steps == 1 else ", first field"
     return f"{item.name}{which}, level {BASE_LEVEL}: {ends}"
 
