@@ -114,7 +114,10 @@ def test_variables_and_levels(rich_source: str, rich_store: str, tmp_path: Path)
 def test_errors_by_level_are_those_of_the_level(
     rich_source: str, rich_store: str, tmp_path: Path
 ) -> None:
-    reader, _ = page_of(rich_source, rich_store, tmp_path / "a.html", variables=["ta"], levels=[])
+    reader, text = page_of(
+        rich_source, rich_store, tmp_path / "a.html", variables=["ta"], levels=[]
+    )
+    assert "6 fields of 1 of 2 variables (ta)" in text
     (whole,) = compare(rich_source, rich_store, variables=["ta"], levels=[], device="cpu")
     told = {row[0]: float(row[1].split()[0]) for row in reader.rows if row[0].startswith("plev ")}
     assert len(told) == 2

@@ -140,7 +140,7 @@ def draw_histogram(spread: ErrorSpread, units: str, bound: tuple[float, float], 
         axis.stairs(100 * spread.shares, spread.edges, fill=True, color=LINES["decoded"][0])
         lowest = min(100 * spread.shares[spread.shares > 0], default=1.0)
         axis.set_yscale("log")
-        axis.set_ylim(lowest / 2, 200)
+        axis.set_ylim(max(lowest / 2, 1e-6), 200)  # a pole is no area
         axis.axvline(0, color="#000000", lw=0.8)
         for number in sorted(set(bound)) if bound[1] else ():
             for side in (-number, number):

@@ -127,7 +127,7 @@ class Page:
             title=f"{escape(name)} {rows[0].ratio:.0f} times smaller",
             shared="" if land is None else shared(land),
             name=escape(name),
-            lead=_lead(items, rows),
+            lead=_lead(items, len(store.variables), rows),
             sizes=_sizes(original, store, rows),
             facts=_facts(original, store, items),
             missing="" if pictures else f'<p class="missing">{escape(_NO_PICTURES)}</p>',
@@ -137,10 +137,11 @@ class Page:
         )
 
 
-def _lead(items: Sequence[StoredVariable], rows: Sequence[Comparison]) -> str:
+def _lead(items: Sequence[StoredVariable], known: int, rows: Sequence[Comparison]) -> str:
     fields = sum(item.steps for item in items)
     names = ", ".join(escape(item.name) for item in items[:6]) + ", ..." * (len(items) > 6)
-    kinds = f"{len(items)} variables" if len(items) > 1 else "one variable"
+    few = f" of {known}" * (known > len(items))
+    kinds = f"{len(items)}{few} variables" if known > 1 else "one variable"
     return (
         f"{f'{fields:,} fields' if fields > 1 else 'One field'} of {kinds} ({names}), compressed "
         f"{rows[0].ratio:.1f} times, and how far what comes back is from what went in."
