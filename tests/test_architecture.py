@@ -15,22 +15,32 @@ SOURCE = ROOT / "src" / "hpcodec"
 
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "findings", "terminal"),
+    ("errors", "findings", "spread", "terminal"),
     ("arithmetic", "even", "integers", "metadata", "targets"),
     ("containment", "packing"),
     ("faces", "grid", "layout", "missing", "options", "output_formats"),
-    ("fields", "conventions", "masks", "records", "remap_operators", "journal", "unfinished"),
+    (
+        "fields",
+        "conventions",
+        "globe",
+        "masks",
+        "records",
+        "remap_operators",
+        "journal",
+        "unfinished",
+    ),
     ("conformance", "correction", "entropy", "mask_table", "networks", "output", "stored"),
     ("base_field",),
     ("cards", "report", "stages"),
     ("models", "figures", "output_store", "schema", "step_search"),
-    ("bound_search", "coarse", "coding", "judge", "maps"),
-    ("chains", "fitting"),
-    ("pipeline",),
+    ("bound_search", "coarse", "coding", "judge", "maps", "views"),
+    ("chains", "charts", "fitting"),
+    ("panels", "pipeline", "terminal_map"),
     ("base_group", "bounds", "series"),
     ("faithfulness",),
     ("codec", "compression", "decompression", "comparison", "info", "validation", "train"),
-    ("bench", "xarray_backend"),
+    ("sections",),
+    ("bench", "page", "xarray_backend"),
     ("cli",),
 )
 # Modules of these may use each other.
