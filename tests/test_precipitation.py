@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def dataset(steps: int = 1) -> xr.Dataset:
 
 def coding(exponent: float | None = None, *, rmse: float = 0.0, size: int = 1500) -> Coding:
     spec = FieldSpec("tp", GRID, (), "lat", "lon", "precipitation_amount", "kg m-2")
-    return coding_for(spec, size, model=MODEL, exponent=exponent, rmse=rmse)
+    made = coding_for(spec, size, model=MODEL, exponent=exponent, rmse=rmse, level=5)
+    return replace(made, detail=0)
 
 
 @lru_cache

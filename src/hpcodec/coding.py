@@ -20,6 +20,10 @@ from hpcodec.stages.healpix import remap_for
 
 __all__ = ["LEAST_EXPONENT", "coding_for", "frequent_masks"]
 
+# From so large a ratio on, and for fields so smooth, the grid's own level holds all that is coded.
+_FEW = 50
+_SMOOTH = ("geopotential", "geopotential_height")
+
 LEAST_EXPONENT = 0.2
 """Below it, small values take all bytes."""
 
@@ -59,7 +63,8 @@ def coding_for(
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
-        HEALPix level to remap to; by default the grid's own, at most the model's finest.
+        HEALPix level to remap to; by default the grid's own or, where bytes are many and the
+        network has to do with them, one finer; at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
         or, by error or bound, ``level``: no coarser one can do without any error. Given, it also
@@ -95,13 +100,13 @@ def coding_for(
         raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = min(spec.grid.natural_level, finest) if level is None else level
+    detail = int(bottleneck is None and key_every == 1)
+    chosen = min(_level_for(spec, size, detail), finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
             f"'{loaded.card.name}'; got {chosen}. Choose one of these."
         )
-    detail = int(bottleneck is None and key_every == 1)
     if bottleneck is None:
         by_bytes = size < 4 * prod(spec.grid.shape) or not (max_error or max_rel_error)
         all_levels = bool(rmse) or not by_bytes
@@ -129,6 +134,17 @@ def coding_for(
         exponent=_exponent_for(spec) if exponent is None else exponent,
         detail=detail,
     )
+
+
+def _level_for(spec: FieldSpec, size: int, detail: int) -> int:
+    """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
+
+    Where they are and a field may have a detail, that is better. How it was chosen:
+    docs/design/rate.md.
+    """
+    own = spec.grid.natural_level
+    few = size * _FEW < 4 * prod(spec.grid.shape)
+    return own if detail or few or spec.standard_name in _SMOOTH else own + 1
 
 
 def _exponent_for(spec: FieldSpec) -> float:

@@ -22,7 +22,7 @@ from hpcodec.coarse import decode_base, in_units, is_detailed, masks_of, unpacke
 from hpcodec.correction import corrected
 from hpcodec.detail import split_detail
 from hpcodec.detailing import decode_detailed
-from hpcodec.errors import UsageError
+from hpcodec.errors import LevelError, UsageError
 from hpcodec.fields import Coding, CompressedField
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.mask_table import restored, without_missing
@@ -168,6 +168,12 @@ def _cells_with_details(
     sharp: bool,
 ) -> Floats:
     """Cells of fields some of which have details: those are remapped from their grid."""
+    own = int(model_for(coding).card.architecture["level"])
+    if not BASE_LEVEL <= level <= own:
+        raise LevelError(
+            f"level {level} is not one that this model gives ({BASE_LEVEL} to {own}). "
+            "Decode at one of these and average or interpolate."
+        )
     finest = max(level, coding.level)
     remap, rows = remap_for(coding.grid, finest, coding.remap), []
     for payload, has in zip(payloads, detailed, strict=True):

@@ -68,7 +68,7 @@ def fit_either(
         return _first([network, detail])
     found, refused = _tried(detail)
     size = coding.size if by_size or found is None else len(found.payload)
-    if found is not None and whole < _FINE * size:
+    if found is not None and not coding.free and whole < _FINE * size:
         return found
     other, other_refused = _tried(network)
     if found is None or other is None:
