@@ -29,6 +29,7 @@ __all__ = ["fit_either"]
 # Ratios below which the network, and above which a detail is not tried: where the other was better
 # on all validation fields, docs/design/rate.md.
 _FINE, _COARSE = 24, 700
+_TIGHT = 10  # the same where there is nothing but a bound
 
 
 def fit_either(
@@ -68,7 +69,7 @@ def fit_either(
         return _first([network, detail])
     found, refused = _tried(detail)
     size = coding.size if by_size or found is None else len(found.payload)
-    if found is not None and not coding.free and whole < _FINE * size:
+    if found is not None and whole < (_TIGHT if coding.free else _FINE) * size:
         return found
     other, other_refused = _tried(network)
     if found is None or other is None:
