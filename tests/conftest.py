@@ -56,9 +56,10 @@ def rich_source(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def series_store(series_source: str) -> str:
-    """Store of the series at a ratio of 4."""
+    """Store of the series at a ratio of 4, by the network."""
     target = series_source.replace(".nc", ".zarr")
-    compress(series_source, target, Options(ratio=4, model=MODEL, device="cpu", batch=3))
+    options = Options(ratio=4, model=MODEL, device="cpu", batch=3, bottleneck=5)
+    compress(series_source, target, options)
     return target
 
 

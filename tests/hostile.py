@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from hpcodec.coarse import decode_base, unpacked
+from hpcodec.decoding import decode_fields
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import HpcodecError
 from hpcodec.fields import Coding
 from hpcodec.info import describe
-from hpcodec.pipeline import decode_fields
 from hpcodec.stages.wire import MAGIC, read_header
 from hpcodec.stages.zarr_store import open_store
 from hpcodec.validation import validate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,9 @@ def rich() -> xr.Dataset:
 
 
 def coding_in(dataset: xr.Dataset, size: int, name: str = "t2m") -> Coding:
-    """Coding of a variable in ``size`` bytes a field, by the general model."""
+    """Coding of a variable in ``size`` bytes a field, by the network of the general model."""
     (spec,) = find_fields(dataset, [name])
-    return coding_for(spec, size, model=MODEL)
+    return replace(coding_for(spec, size, model=MODEL), detail=0)
 
 
 def bytes_of(folder: Path) -> int:

@@ -80,12 +80,12 @@ def test_ratio_with_and_without_masks(tmp_path: Path) -> None:
 
 def test_compress_by_error(rich_source: str, tmp_path: Path) -> None:
     store = str(tmp_path / "a.zarr")
-    out, _ = run("compress", rich_source, store, "--rmse", "1.2,msl=90", "--json")
+    out, _ = run("compress", rich_source, store, "--rmse", "0.3,msl=30", "--json")
     errors = {item["name"]: item["rmse"] for item in json.loads(out)["variables"]}
-    assert 0.75 * 1.2 <= errors["ta"] <= 1.2
-    assert 0.75 * 90 <= errors["msl"] <= 90
+    assert 0.9 * 0.3 <= errors["ta"] <= 0.3
+    assert 0.9 * 30 <= errors["msl"] <= 30
     about = json.loads(run("info", store, "--json")[0])["variables"]
-    assert {name: item["field_rmse"] for name, item in about.items()} == {"ta": 1.2, "msl": 90}
+    assert {name: item["field_rmse"] for name, item in about.items()} == {"ta": 0.3, "msl": 30}
     assert run("validate", store)[0].endswith("whole\n")
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from hpcodec.comparison import SOURCE_GRID, compare
+from hpcodec.compression import Options, compress
 from hpcodec.errors import GridError, LevelError, UsageError
 from hpcodec.stages.zarr_store import open_store
-from tests.synthetic import bytes_of, raw, rich, series
+from tests.synthetic import MODEL, bytes_of, raw, rich, series
 
 
 def test_errors_are_those_that_compressing_measured(series_source: str, series_store: str) -> None:
@@ -22,6 +23,25 @@ def test_errors_are_those_that_compressing_measured(series_source: str, series_s
     assert rows[0].figures.max_error == pytest.approx(recorded.max_error, rel=0.02)
     ratio = 4 * 8 * 37 * 72 / bytes_of(Path(series_store))
     assert [row.ratio for row in rows] == pytest.approx([ratio] * 3)
+
+
+def test_bytes_are_those_that_decoding_reads(series_source: str, series_store: str) -> None:
+    rows = {row.grid: row for row in compare(series_source, series_store, device="cpu")}
+    store = open_store(series_store)
+    (item,) = store.variables.values()
+    for grid, row in rows.items():
+        level = None if grid == SOURCE_GRID else int(grid)
+        assert row.bytes == sum(len(store.read(item, step, level)) for step in range(item.steps))
+    assert rows["3"].bytes < rows["5"].bytes
+
+
+def test_bytes_of_fields_that_follow_each_other_count_once(tmp_path: Path) -> None:
+    source, target = str(tmp_path / "a.nc"), str(tmp_path / "a.zarr")
+    series(4).to_netcdf(source)
+    compress(source, target, Options(ratio=4, model=MODEL, device="cpu", key_every=4))
+    (row,) = compare(source, target, levels=[], device="cpu")
+    store = open_store(target)
+    assert row.bytes == len(store.read(store.variables["t2m"], 3))
 
 
 def test_errors_are_weighted_by_area(series_source: str, series_store: str) -> None:

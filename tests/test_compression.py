@@ -88,7 +88,8 @@ def test_batches_do_not_change_the_store(
     series_source: str, series_store: str, tmp_path: Path
 ) -> None:
     target = tmp_path / "a.zarr"
-    compress(series_source, str(target), Options(ratio=4, model=MODEL, device="cpu", batch=8))
+    options = Options(ratio=4, model=MODEL, device="cpu", batch=8, bottleneck=5)
+    compress(series_source, str(target), options)
     for path in Path(series_store).rglob("*"):
         if path.is_file() and "/c/" in str(path):
             again = target / path.relative_to(series_store)

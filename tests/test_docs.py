@@ -36,3 +36,14 @@ def test_xarray(base_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert names["both"].t2m.shape == (4, 12 * 4**4)
     assert names["coarse"].shape == names["base"].t2m.shape == (2, 768)
     assert (tmp_path / "some.nc").exists()
+
+
+def test_report(
+    single_source: str, single_store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(single_source, tmp_path / "msl.nc")
+    shutil.copytree(single_store, tmp_path / "msl.zarr")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(blocks("docs/report.md"), "docs/report.md", "exec"), names)
+    assert "t2m" in (tmp_path / "report.html").read_text("utf-8")

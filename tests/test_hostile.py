@@ -22,12 +22,12 @@ from safetensors.numpy import load_file, save_file
 
 from hpcodec.cards import CARD, read_card
 from hpcodec.codec import FieldSpaceCodec
+from hpcodec.decoding import decode_cells
 from hpcodec.entropy.coding import decode_level, encode_level
 from hpcodec.errors import FormatError, GridError, ModelError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid, cell_count
 from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
-from hpcodec.pipeline import decode_cells
 from hpcodec.stages.wire import pack
 from hpcodec.stages.zarr_store import open_store
 from tests.fuzz.target import CORPUS, TARGETS, try_one

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hpcodec.cards import CARD, read_card
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import LatLonGrid
@@ -25,7 +26,7 @@ from hpcodec.models import (
     search_path,
     statics_of,
 )
-from hpcodec.pipeline import decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
 from hpcodec.stages.dataset import find_fields
 from tests.synthetic import MODEL, series, waves
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
 from hpcodec.errors import UsageError
 from hpcodec.grids import GaussianGrid, HealpixGrid, LatLonGrid
+from hpcodec.info import describe
 from hpcodec.named_grids import coordinates_of, named_grid
 from hpcodec.stages.dataset import find_fields
 from tests.scattered import icon, ocean, travelling
@@ -55,12 +57,27 @@ def test_coordinates_are_recognised_again(name: str) -> None:
     assert (spec.grid, spec.horizontal) == (grid, dims)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("named")
+def compressed(folder: Path, options: Options) -> str:
     series(2, 2.5).to_netcdf(folder / "source.nc")
-    compress(str(folder / "source.nc"), str(folder / "s.zarr"), QUICK)
+    compress(str(folder / "source.nc"), str(folder / "s.zarr"), options)
     return str(folder / "s.zarr")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return compressed(tmp_path_factory.mktemp("network"), replace(QUICK, bottleneck=5))
+
+
+@pytest.fixture(scope="module")
+def detailed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    store = compressed(tmp_path_factory.mktemp("detailed"), QUICK)
+    assert describe(store)["variables"]["t2m"]["first_detail_bytes"] > 0
+    return store
+
+
+@pytest.fixture(params=["network", "detailed"])
+def store(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.mark.parametrize(("name", "dims"), [("5", ("lat", "lon")), ("o16", ("values",))])
@@ -84,9 +101,9 @@ def test_healpix_by_name_is_a_level(store: str, tmp_path: Path) -> None:
     assert raw(tmp_path / "a.nc")["t2m"].identical(raw(tmp_path / "b.nc")["t2m"])
 
 
-def test_a_coarse_grid_needs_fewer_bytes(store: str, tmp_path: Path) -> None:
-    fine = decompress(store, str(tmp_path / "fine.nc"), grid="2.5", device="cpu")
-    assert decompress(store, str(tmp_path / "coarse.nc"), grid="15", device="cpu") < fine
+def test_a_coarse_grid_needs_fewer_bytes(network: str, tmp_path: Path) -> None:
+    fine = decompress(network, str(tmp_path / "fine.nc"), grid="2.5", device="cpu")
+    assert decompress(network, str(tmp_path / "coarse.nc"), grid="15", device="cpu") < fine
 
 
 def test_missing_values_stay_missing(tmp_path: Path) -> None:

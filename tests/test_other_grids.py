@@ -13,13 +13,17 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from hpcodec.cli import app
+from hpcodec.coarse import decode_base
 from hpcodec.codec import FieldSpaceCodec
 from hpcodec.comparison import compare
 from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
+from hpcodec.errors import FormatError
 from hpcodec.fields import Coding
+from hpcodec.grid import BASE_LEVEL
 from hpcodec.info import describe
 from hpcodec.stages.zarr_store import open_store
+from hpcodec.terminal_map import ROWS, draw
 from hpcodec.validation import validate
 from tests.scattered import SOURCES, icon, octahedral
 from tests.synthetic import MODEL, raw
@@ -87,6 +91,30 @@ def test_compare(made: Made, tmp_path: Path) -> None:
     assert rows[0].grid == "source"
     assert rows[0].figures.rmse == pytest.approx(recorded.rmse, rel=0.01)
     assert plot.stat().st_size > 10_000
+
+
+def test_page(made: Made, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(app, ["compare", *made, "--html", str(page), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    text = page.read_text("utf-8")
+    assert text.count('class="map"') == 3
+    assert text.count('class="chart"') == 3
+    assert text.count("nearest to it") == 3
+
+
+def test_base_field_in_a_terminal(made: Made) -> None:
+    store = open_store(made[1])
+    item = store.variables["tas"]
+    (cells,) = decode_base([store.read(item, 0, BASE_LEVEL)], item.coding)
+    assert len(draw(cells).plain.splitlines()) == ROWS
+
+
+def test_no_details_but_on_rows_and_columns(made: Made) -> None:
+    coding = open_store(made[1]).variables["tas"].coding
+    assert coding.detail == 0
+    with pytest.raises(FormatError, match="expected no details"):
+        Coding.from_dict({**coding.to_dict(), "detail": 1})
 
 
 def test_bound(made: Made, tmp_path: Path) -> None:

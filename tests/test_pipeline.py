@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,15 +12,10 @@ import numpy.typing as npt
 import pytest
 
 from hpcodec.coding import coding_for
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.errors import FormatError, LevelError, MissingValueError, ModelError, UsageError
 from hpcodec.fields import Coding
-from hpcodec.pipeline import (
-    Encoded,
-    decode_cells,
-    decode_fields,
-    encode_cells,
-    encode_fields,
-)
+from hpcodec.pipeline import Encoded, encode_cells, encode_fields
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.transform import Coder
@@ -91,7 +87,7 @@ def test_input_is_not_touched() -> None:
     np.testing.assert_array_equal(values, FIELDS[:1])
 
 
-@pytest.mark.parametrize(("degrees", "finest", "size"), [(5.0, 5, SIZE), (2.5, 6, 5000)])
+@pytest.mark.parametrize(("degrees", "finest", "size"), [(5.0, 4, SIZE), (2.5, 5, 5000)])
 def test_coarser_levels_are_block_means_and_need_only_a_prefix(
     degrees: float, finest: int, size: int
 ) -> None:
@@ -133,7 +129,7 @@ def by_error(rmse: float, bottleneck: int | None = None) -> Coding:
     return coding_for(spec, 4 * 37 * 72, rmse=rmse, model=MODEL, bottleneck=bottleneck)
 
 
-@pytest.mark.parametrize("rmse", [0.7, 1.5])
+@pytest.mark.parametrize("rmse", [0.1, 0.4])
 def test_an_error_asked_for(rmse: float, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
     encode = Coder.encode
@@ -144,27 +140,27 @@ def test_an_error_asked_for(rmse: float, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Coder, "encode", counted)
     made = encode_fields(FIELDS, by_error(rmse), "cpu")
-    assert sum(tried) <= 3 * len(FIELDS)
+    assert sum(tried) <= 4 * len(FIELDS)  # by the network at most three times, and the base field
     errors = weighted(made.decoded, FIELDS, by_error(rmse))
     assert (errors <= rmse).all()
-    # Waves with noise on a coarse grid are no weather: nearer than twice, not within 5 %.
-    assert (errors >= 0.6 * rmse).all()
+    assert (errors >= 0.9 * rmse).all()
     decoded = decode_fields(made.payloads, by_error(rmse), "cpu")
     np.testing.assert_allclose(decoded, made.decoded, atol=2e-3)
 
 
 def test_an_error_asked_for_on_cells() -> None:
     cells = smooth_cells(5)
-    made = encode_cells(cells, by_error(0.1), "cpu")
+    made = encode_cells(cells, replace(by_error(0.1), level=5, bottleneck=5), "cpu")
     rmse = float(np.sqrt(np.mean((made.decoded - cells) ** 2.0)))
     assert 0.6 * 0.1 <= rmse <= 0.1
 
 
 def test_an_error_below_that_of_the_remap() -> None:
+    """By the network alone; a detail has no such floor."""
     floor = float(weighted(encoded().floor, FIELDS, coding()).max())
     with pytest.raises(UsageError, match=r"expected an RMSE above .* remap .* got .* Ask for"):
-        encode_fields(FIELDS, by_error(0.9 * floor), "cpu")
-    made = encode_fields(FIELDS, by_error(1.03 * floor), "cpu")
+        encode_fields(FIELDS, replace(by_error(0.9 * floor), detail=0), "cpu")
+    made = encode_fields(FIELDS, replace(by_error(1.03 * floor), detail=0), "cpu")
     assert (weighted(made.decoded, FIELDS, coding()) <= 1.03 * floor).all()
 
 
@@ -240,11 +236,11 @@ def test_a_chunk_that_ends_within_a_payload_is_refused() -> None:
 def test_coding_of_a_variable() -> None:
     (spec,) = find_fields(series(1), ["t2m"])
     made = coding_for(spec, SIZE, model=MODEL, remap="idw")
-    assert (made.level, made.size, made.remap) == (5, SIZE, "idw")
+    assert (made.level, made.size, made.remap) == (4, SIZE, "idw")
     assert made.variable in ("", "air_temperature")
     assert Coding.from_dict(made.to_dict()) == made
-    assert made.level == spec.grid.natural_level + 1  # the remap would lose more at its own
-    assert coding_for(spec, SIZE, model=MODEL, level=4).level == 4
+    assert made.level == spec.grid.natural_level
+    assert coding_for(spec, SIZE, model=MODEL, level=5).level == 5
     for level in (3, 10):
         with pytest.raises(LevelError, match="level"):
             coding_for(spec, SIZE, model=MODEL, level=level)

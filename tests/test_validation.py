@@ -75,7 +75,7 @@ def test_every_damaged_step_is_found(series_store: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "where", "words"),
     [
-        ("bottleneck", 3, "t2m, step 0", "bottleneck"),
+        ("detail", 0, "t2m, step 0", "bottleneck"),
         ("weights", "00" * 32, "t2m", "weights"),
         ("model", "any-l8", "t2m", "any-l9"),
         ("format", "2.0", "", "format"),

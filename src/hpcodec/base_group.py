@@ -17,10 +17,10 @@ import xarray as xr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from hpcodec.conventions import healpix_attributes, healpix_skeleton
+from hpcodec.decoding import decode_cells
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.layout import Layout
 from hpcodec.output_store import StoreOutput
-from hpcodec.pipeline import decode_cells
 from hpcodec.records import Record
 from hpcodec.stages.zarr_store import Store
 from hpcodec.stored import BASE, StoredVariable, stored_variables

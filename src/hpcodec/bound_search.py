@@ -8,6 +8,7 @@ A fine step leaves little to correct, a coarse one much: in between lies a minim
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class BoundSearch:
 
     def __init__(self, bound: float, expected: Curve, hint: Hint = AS_EXPECTED) -> None:
         self._start = expected(_PART * bound)
-        self._hinted = hint != AS_EXPECTED
+        self._hinted, self._given = (hint.shift, hint.slope) != (0, 1), hint
         self._costs: dict[float, float] = {}
         self._octave = _within(self._start + hint.shift)
         self.done = False
@@ -62,7 +63,7 @@ class BoundSearch:
     @property
     def hint(self) -> Hint:
         """What this field says of fields like it."""
-        return Hint(self._best - self._start)
+        return replace(self._given, shift=self._best - self._start)
 
     @property
     def _best(self) -> float:

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import BoundError, GridError
 from hpcodec.fields import FieldSpec
-from hpcodec.pipeline import decode_fields
 from hpcodec.stages.dataset import find_fields, read_stored
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 

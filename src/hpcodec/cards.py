@@ -23,7 +23,7 @@ from hpcodec.fields import FieldSpec
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
 from hpcodec.metadata import OPTIONAL, Digest, Limits, Name, Positive, read_object
 
-__all__ = ["CARD", "ModelCard", "OperatingPoint", "read_card"]
+__all__ = ["CARD", "ModelCard", "OperatingPoint", "read_card", "summary"]
 
 CARD = "card.json"
 """File of a model's card, in the model's folder."""
@@ -226,3 +226,15 @@ def read_card(folder: Path) -> ModelCard:
             f"{path}; got another or none. Use another model."
         )
     return card
+
+
+def summary(card: ModelCard) -> str:
+    """What ``hpcodec models`` says of a model, two lines."""
+    finest = max(point.bottleneck for point in card.operating_points)
+    points = [point for point in card.operating_points if point.bottleneck == finest]
+    figures = ", ".join(f"{point.rmse:.2g} at {point.size:,.0f}" for point in points[::4])
+    return (
+        f"{card.name}: {card.description}\n"
+        f"    levels 3 to {card.architecture['level']}, {card.training['steps']:,} steps, "
+        f"weights {card.weights[:12]}; error (of a field's scale) at bytes: {figures}"
+    )

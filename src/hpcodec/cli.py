@@ -192,10 +192,15 @@ def decompress(
 @app.command()
 def info(
     store: Annotated[str, typer.Argument(help="Store: a path or any fsspec URL.")],
+    maps: Annotated[
+        bool | None,
+        typer.Option("--map/--no-map", help="Small maps; by default where they fit the terminal."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a store holds: sizes, models, levels, errors."""
     from hpcodec.info import describe, described_table
+    from hpcodec.terminal_map import show_maps
 
     about = describe(store)
     if as_json:
@@ -205,6 +210,8 @@ def info(
         f"{store}: format {about['format']}, {about['bytes']:,} bytes, ratio {about['ratio']:g}",
         *described_table(about),
     )
+    if not show_maps(store, maps) and maps:
+        _note("expected a wide terminal of 24-bit colours for maps; got another or a pipe.")
 
 
 @app.command()
@@ -237,7 +244,7 @@ def validate(
 @app.command()
 def models(as_json: AsJson = False) -> None:
     """List the installed models and what they do on their validation fields."""
-    from hpcodec.cards import read_card
+    from hpcodec.cards import read_card, summary
     from hpcodec.models import find_models
 
     cards = [read_card(folder) for folder in find_models().values()]
@@ -245,17 +252,7 @@ def models(as_json: AsJson = False) -> None:
         print_json([asdict(card) for card in cards])
         return
     for card in cards:
-        points = [
-            p
-            for p in card.operating_points
-            if p.bottleneck == max(q.bottleneck for q in card.operating_points)
-        ]
-        figures = ", ".join(f"{p.rmse:.2g} at {p.size:,.0f}" for p in points[::4])
-        typer.echo(
-            f"{card.name}: {card.description}\n"
-            f"    levels 3 to {card.architecture['level']}, {card.training['steps']:,} steps, "
-            f"weights {card.weights[:12]}; error (of a field's scale) at bytes: {figures}"
-        )
+        typer.echo(summary(card))
 
 
 @app.command()
@@ -267,33 +264,35 @@ def compare(
         list[int] | None, typer.Option(help="Also at this HEALPix level; repeatable.")
     ] = None,
     plot: Annotated[str, typer.Option(help="PNG of original, decoded, error and spectrum.")] = "",
+    html: Annotated[str, typer.Option(help="Page of all of this, to read and to mail.")] = "",
     device: Device = "auto",
     batch: Batch = 4,
     as_json: AsJson = False,
 ) -> None:
     """Compare a store with its original: errors weighted by cos latitude, per level."""
     from hpcodec.comparison import compare as run
+    from hpcodec.comparison import compared_table
+    from hpcodec.page import Page
 
+    page = Page(html, store) if html else None
     rows = run(
-        original, store, variables=variable, levels=level, device=device, batch=batch, plot=plot
+        original,
+        store,
+        variables=variable,
+        levels=level,
+        device=device,
+        batch=batch,
+        plot=plot,
+        watch=page.watch if page else None,
     )
+    if page:
+        page.write(original, rows, note=_note)
     if as_json:
         print_json([{**asdict(row), "figures": row.figures.to_dict()} for row in rows])
         return
     table(
         f"{store}: ratio {rows[0].ratio:.1f} in bytes",
-        ("variable", "grid", "RMSE", "max error", "bias", "PSNR"),
-        [
-            (
-                row.name,
-                row.grid if row.grid == "source" else f"level {row.grid}",
-                f"{row.figures.rmse:.4g} {row.units}",
-                f"{row.figures.max_error:.4g} {row.units}",
-                f"{row.figures.bias:+.2g} {row.units}",
-                f"{row.figures.psnr:.1f} dB",
-            )
-            for row in rows
-        ],
+        *compared_table(rows),
     )
 
 

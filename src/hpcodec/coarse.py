@@ -20,12 +20,18 @@ from hpcodec.masks import Mask
 from hpcodec.stages.normalise import denormalise, lowered
 from hpcodec.stages.wire import read_header, split_payloads, unpack
 
-__all__ = ["chain_of", "decode_base", "in_units", "masks_of", "unpacked"]
+__all__ = ["chain_of", "decode_base", "in_units", "is_detailed", "masks_of", "unpacked"]
 
 
 def chain_of(payload: bytes, coding: Coding) -> list[bytes]:
     """Payloads of a field and of those of its chunk that it follows, its own last."""
     return split_payloads(payload) if coding.key_every > 1 else [payload]
+
+
+def is_detailed(payload: bytes, coding: Coding) -> bool:
+    """Whether a payload has nothing but the base field, and a detail for all else."""
+    header = read_header(payload)
+    return bool(coding.detail and header.bottleneck == BASE_LEVEL and header.correction)
 
 
 def unpacked(
@@ -38,7 +44,8 @@ def unpacked(
     FormatError
         If it is damaged, or of another bottleneck than the coding says.
     """
-    if (got := read_header(payload).bottleneck) != coding.bottleneck:
+    got = read_header(payload).bottleneck
+    if got != coding.bottleneck and not is_detailed(payload, coding):
         raise FormatError(
             f"expected payloads with bottleneck level {coding.bottleneck}; got {got}. The store "
             "is damaged."
@@ -86,7 +93,7 @@ def decode_base(payloads: Sequence[bytes], coding: Coding) -> npt.NDArray[np.flo
     Parameters
     ----------
     payloads : sequence of bytes
-        As for :func:`hpcodec.pipeline.decode_cells`.
+        As for :func:`hpcodec.decoding.decode_cells`.
     coding : Coding
         As when encoding. Its model need not be installed.
 

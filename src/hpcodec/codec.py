@@ -25,10 +25,11 @@ from zarr.core.buffer import Buffer, NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 
 from hpcodec.coding import coding_for, frequent_masks
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError, GridError, UsageError
 from hpcodec.fields import MOST_VALUES, Coding
 from hpcodec.packing import PLAIN
-from hpcodec.pipeline import decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
 from hpcodec.stages.dataset import find_fields
 from hpcodec.stages.wire import split_payloads
 from hpcodec.stages.zarr_store import CODEC, chunk_shape

@@ -11,7 +11,7 @@ import xarray as xr
 
 from hpcodec.errors import LevelError, UsageError
 from hpcodec.fields import MOST_TOGETHER, Coding, FieldSpec
-from hpcodec.grid import BASE_LEVEL
+from hpcodec.grid import BASE_LEVEL, LatLonGrid
 from hpcodec.mask_table import MaskTable
 from hpcodec.masks import Mask
 from hpcodec.models import choose_model, load_model
@@ -63,11 +63,12 @@ def coding_for(
     model : str
         Name of the model; empty for the one that suits the variable.
     level : int, optional
-        HEALPix level to remap to; by default the grid's own or, where bytes are many, one
-        finer, so that the remap loses little; at most the model's finest.
+        HEALPix level to remap to; by default the grid's own or, where bytes are many and the
+        network has to do with them, one finer; at most the model's finest.
     bottleneck : int, optional
         Finest level to code; by default the one with the least error on the validation fields,
-        or, by error or bound, ``level``: no coarser one can do without any error.
+        or, by error or bound, ``level``: no coarser one can do without any error. Given, it also
+        says that no field is to be coded as a detail.
     remap : str
         Method of :mod:`hpcodec.stages.healpix`.
     key_every : int
@@ -99,7 +100,9 @@ def coding_for(
         raise UsageError(f"expected an exponent from {LEAST_EXPONENT} to 1; got {exponent:g}.")
     loaded = load_model(model or choose_model(spec))
     finest = int(loaded.card.architecture["level"])
-    chosen = _level_for(spec, size, finest) if level is None else level
+    rows = isinstance(spec.grid, LatLonGrid)  # what wavelets run along
+    detail = int(bottleneck is None and key_every == 1 and rows)
+    chosen = _level_for(spec, size, detail, finest) if level is None else level
     if not BASE_LEVEL < chosen <= finest:
         raise LevelError(
             f"expected a level from {BASE_LEVEL + 1} to {finest}, the finest of "
@@ -130,16 +133,18 @@ def coding_for(
         max_rel_error=max_rel_error,
         effort=effort,
         exponent=_exponent_for(spec) if exponent is None else exponent,
+        detail=detail,
     )
 
 
-def _level_for(spec: FieldSpec, size: int, finest: int) -> int:
+def _level_for(spec: FieldSpec, size: int, detail: int, finest: int) -> int:
     """Level to remap to: one finer than the grid's own, where bytes are enough to fill it.
 
-    How it was chosen: docs/design/rate.md.
+    Where they are and a field may have a detail, that is better. How it was chosen:
+    docs/design/rate.md.
     """
     few = size * _FEW < 4 * prod(spec.grid.shape)
-    own = few or spec.standard_name in _SMOOTH
+    own = detail or few or spec.standard_name in _SMOOTH
     level = spec.grid.natural_level if own else spec.grid.fine_level
     return max(BASE_LEVEL + 1, min(level, finest))
 

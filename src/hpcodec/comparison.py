@@ -5,27 +5,34 @@ original, store --compare--> error figures per variable, on the source grid and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcodec.bounds import check_same
+from hpcodec.chains import last_of
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.errors import LevelError
 from hpcodec.figures import ErrorFigures, ErrorSum
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.maps import plot_maps
-from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.stages.healpix import remap_for
+from hpcodec.stages.wire import prefix_size
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
 
-__all__ = ["SOURCE_GRID", "Comparison", "compare"]
+__all__ = ["SOURCE_GRID", "Comparison", "Watch", "compare", "compared_table"]
 
 SOURCE_GRID = "source"
 """Name of the source grid among the grids compared on."""
+
+Watch: TypeAlias = Callable[[StoredVariable, int, npt.NDArray[Any], npt.NDArray[Any]], None]
+"""Called with a variable, its first step of a batch, and original and decoded fields of it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Comparison:
         ``source``, or the HEALPix level.
     ratio : float
         Bytes of the fields as float32 over bytes of the whole store.
+    bytes : int
+        Of the variable's payloads, those that decoding to this grid reads.
     figures : ErrorFigures
         On the source grid weighted by cos latitude. At a level, against the original remapped
         to it.
@@ -49,6 +58,7 @@ class Comparison:
     units: str
     grid: str
     ratio: float
+    bytes: int
     figures: ErrorFigures
 
 
@@ -61,6 +71,7 @@ def compare(
     device: str = "auto",
     batch: int = 4,
     plot: str = "",
+    watch: Watch | None = None,
 ) -> list[Comparison]:
     """Errors of a store's variables against the dataset that was compressed.
 
@@ -79,6 +90,8 @@ def compare(
         Fields at a time.
     plot : str
         PNG file of maps of the first field of the first variable; none if empty.
+    watch : callable, optional
+        Called with each batch of fields on the source grid.
 
     Raises
     ------
@@ -96,7 +109,7 @@ def compare(
             check_same(item, spec)
         results = []
         for number, (item, spec) in enumerate(zip(chosen, specs, strict=True)):
-            sums = _sums(item, levels)
+            sums, sizes = _sums(item, levels), Counter[str]()
             for start in range(0, item.steps, batch):
                 stop = min(start + batch, item.steps)
                 truth = read_steps(source, spec, start, stop)
@@ -104,11 +117,14 @@ def compare(
                 decoded = item.coding.packing.finite(decode_fields(payloads, item.coding, device))
                 sums[SOURCE_GRID].add(decoded, truth)
                 _add_levels(sums, item, payloads, truth, device)
+                _add_sizes(sizes, sums, item, payloads)
+                if watch is not None:
+                    watch(item, start, truth, decoded)
                 if plot and start == 0 and number == 0:
                     _plot(plot, item, store, truth[0], decoded[0])
             units = str(item.attributes.get("units", ""))
             results += [
-                Comparison(item.name, units, grid, store.ratio, errors.figures())
+                Comparison(item.name, units, grid, store.ratio, sizes[grid], errors.figures())
                 for grid, errors in sums.items()
             ]
     finally:
@@ -147,6 +163,21 @@ def _add_levels(
         sums[str(level)].add(decoded, means.astype(np.float32))
 
 
+def _add_sizes(
+    sizes: Counter[str],
+    grids: Iterable[str],
+    item: StoredVariable,
+    payloads: Sequence[bytes],
+) -> None:
+    """Count the bytes that each of ``grids`` needs; where values are powers, all need all."""
+    coding = item.coding
+    for payload in (last_of(one, coding) for one in payloads):
+        for grid in grids:
+            whole = grid == SOURCE_GRID
+            level = int(grid) if not whole and coding.exponent == 1 else coding.bottleneck
+            sizes[grid] += len(payload) if whole else prefix_size(payload, level)
+
+
 def _plot(
     path: str,
     item: StoredVariable,
@@ -167,3 +198,18 @@ def _plot(
         figures=errors.figures(),
         title=title,
     )
+
+
+def compared_table(rows: Sequence[Comparison]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and rows of what ``hpcodec compare`` prints."""
+    return ("variable", "grid", "RMSE", "max error", "bias", "PSNR"), [
+        (
+            row.name,
+            row.grid if row.grid == SOURCE_GRID else f"level {row.grid}",
+            f"{row.figures.rmse:.4g} {row.units}",
+            f"{row.figures.max_error:.4g} {row.units}",
+            f"{row.figures.bias:+.2g} {row.units}",
+            f"{row.figures.psnr:.1f} dB",
+        )
+        for row in rows
+    ]

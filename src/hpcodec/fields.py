@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hpcodec.errors import FormatError
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL
-from hpcodec.grids import Grid
+from hpcodec.grids import Grid, LatLonGrid
 from hpcodec.metadata import (
     FORMAT_VERSION,
     OPTIONAL,
@@ -169,6 +169,8 @@ class Coding:
         1 where symbols are refined by a gradient through the decoder; else 0.
     exponent : float
         Power that values are raised to before they are normalised, above 0.
+    detail : int
+        1 where fields may be coded by their base field and a detail; else 0.
     format : str
         Version of the format.
 
@@ -197,6 +199,7 @@ class Coding:
     max_rel_error: Positive = field(default=0.0, metadata=OPTIONAL)
     effort: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
     exponent: Positive = field(default=1.0, metadata=OPTIONAL)
+    detail: Annotated[int, Limits(0, 1)] = field(default=0, metadata=OPTIONAL)
     format: Version = FORMAT_VERSION
 
     @property
@@ -238,6 +241,8 @@ class Coding:
                 f"expected levels {BASE_LEVEL} <= bottleneck <= level <= {FINEST_LEVEL}; got "
                 f"{coding.bottleneck} and {coding.level}. The store is damaged."
             )
+        if coding.detail and not isinstance(coding.grid, LatLonGrid):
+            raise FormatError("expected no details on such a grid; got some. The store is damaged.")
         if (values := coding.key_every * prod(coding.grid.shape)) > MOST_VALUES:
             raise FormatError(
                 f"expected a chunk of at most {MOST_VALUES:,} values; got {values:,}. Code fewer "

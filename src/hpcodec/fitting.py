@@ -19,14 +19,14 @@ from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.judge import Judge
 from hpcodec.models import Model
 from hpcodec.stages.normalise import denormalise, lowered, measure_scaling, normalise
-from hpcodec.stages.wire import pack
+from hpcodec.stages.wire import pack, with_correction
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
 if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
     from hpcodec.stages.transform import Coder
 
-__all__ = ["PASSES", "Fitted", "fit"]
+__all__ = ["PASSES", "Fitted", "fit", "value_scale"]
 
 PASSES = 2
 """Refinements of a field with effort: two more gain nothing, docs/design/rate.md."""
@@ -42,13 +42,23 @@ class Fitted:
     ----------
     payload : bytes
         Of the step chosen.
-    decoded : ndarray of float32
-        ``(cells,)``, what it decodes to, the field's unit.
+    shown : ndarray of float32
+        ``(1, ...)``, what a reader gets before any correction, the field's unit.
     hint : Hint
         What it says of fields like it.
     field : CompressedField
         What the payload holds.
     """
+
+    payload: bytes
+    shown: Floats
+    hint: Hint
+    field: CompressedField
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A field after one search: ``decoded`` are cells ``(1, cells)``, the field's unit."""
 
     payload: bytes
     decoded: Floats
@@ -103,7 +113,7 @@ def fit(
             f"expected a field that fits in {coding.size} bytes; the mask of its missing values "
             f"alone has {own}. Choose a smaller ratio."
         )
-    unit = _unit(cells, scaling, coding) if coding.rmse or coding.free else scaling.scale
+    unit = value_scale(cells, scaling, coding)
     goal = (
         _error_goal(coding, unit, model, judge, floor)
         if coding.rmse
@@ -121,10 +131,10 @@ def fit(
         except UsageError:  # what is nudged may miss what the field as it is just meets
             break
         best = min(best, last, key=task.figure)
-    payload = best.payload
+    payload, shown = best.payload, judge.shown(best.decoded)
     if not coding.free:
-        payload = judge.with_correction(payload, best.decoded[None], scaling.scale)
-    return replace(best, payload=payload, hint=first.hint)
+        payload = with_correction(payload, judge.correction(shown, scaling.scale))
+    return Fitted(payload, shown, first.hint, best.field)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,16 +186,16 @@ class _Task:
 
         return nudge(self.coder, self.normal, field, variable=self._variable, after=self.after)
 
-    def figure(self, fitted: Fitted) -> float:
+    def figure(self, fitted: _Found) -> float:
         """Bytes times squared error over the cells: what a better encoding lowers."""
         if self.coding.free:  # corrected
             return float(len(fitted.payload))
-        decoded = normalise(fitted.decoded[None], [self.scaling])
+        decoded = normalise(fitted.decoded, [self.scaling])
         error = np.mean(np.square(decoded - self.normal), dtype=np.float64)
         return float((len(fitted.payload) - len(self.judge.told[1])) * error)
 
 
-def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> Fitted:
+def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> _Found:
     """The step for a goal, and what comes of it."""
     search = task.search(goal, hint)
     payload, decoded, value = b"", task.normal, 0.0
@@ -194,7 +204,8 @@ def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> Fitted:
         field, values = task.encode(search.step, nudge)
         code = pack(field, task.model.entropy)
         if task.coding.free:
-            code = task.judge.with_correction(code, values, task.scaling.scale)
+            shown = task.judge.shown(values)
+            code = with_correction(code, task.judge.correction(shown, task.scaling.scale))
         value = goal.value(code, values)
         if search.tell(value):
             payload, decoded, chosen = code, values, field
@@ -202,7 +213,7 @@ def _search(task: _Task, goal: _Goal, hint: Hint, nudge: Floats) -> Fitted:
             break  # a constant field is exact at any step
     if chosen is None or not search.met or len(payload) > task.coding.size:
         raise _unmet(task, value, len(payload))
-    return Fitted(payload, decoded[0], search.hint, chosen)
+    return _Found(payload, decoded, search.hint, chosen)
 
 
 @dataclass(frozen=True)
@@ -218,8 +229,8 @@ def _size_goal(coding: Coding, model: Model, own: int) -> _Goal:
     return _Goal(coding.size - own, lambda payload, _: len(payload) - own, expected)
 
 
-def _unit(cells: Floats, scaling: Scaling, coding: Coding) -> float:
-    """Scale of the values themselves."""
+def value_scale(cells: Floats, scaling: Scaling, coding: Coding) -> float:
+    """Scale of the values themselves, where ``cells`` are their powers."""
     if coding.exponent == 1:
         return scaling.scale
     return measure_scaling(lowered(cells, coding.exponent)).scale

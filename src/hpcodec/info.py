@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from hpcodec.grid import cell_count
+from hpcodec.coarse import chain_of, is_detailed
+from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.models import is_installed
 from hpcodec.report import bound_text
 from hpcodec.stages.wire import read_header
@@ -43,7 +44,8 @@ def describe(path: str) -> dict[str, Any]:
 
 def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
     coding = item.coding
-    header = read_header(store.read(item, 0, 3))
+    head = store.read(item, 0, BASE_LEVEL)
+    header, detailed = read_header(head), is_detailed(chain_of(head, coding)[-1], coding)
     points = prod(coding.grid.shape)
     return {
         "dims": dict(zip(item.dims, item.shape, strict=True)),
@@ -58,7 +60,8 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "field_rmse": coding.rmse,
         "max_error": coding.max_error,
         "max_rel_error": coding.max_rel_error,
-        "first_correction_bytes": header.correction,
+        "first_detail_bytes": header.correction * detailed,  # with its correction
+        "first_correction_bytes": header.correction * (not detailed),
         "first_field_bytes": {
             str(level): size for level, size in enumerate(header.lengths, start=3)
         },
@@ -94,7 +97,9 @@ def described_table(about: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
             name,
             " x ".join(str(size) for size in item["dims"].values()),
             item["model"] if item["installed"] else f"{item['model']}, not installed",
-            f"level {item['bottleneck']} of {item['level']}",
+            "base field and detail"
+            if item["first_detail_bytes"]
+            else f"level {item['bottleneck']} of {item['level']}",
             *(
                 f"{item['error'].get(key, float('nan')):.4g} {item['units']}"
                 for key in ("rmse", "max_error", "remap_rmse")
@@ -102,7 +107,11 @@ def described_table(about: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[
             bound_text(item["max_error"], item["max_rel_error"], item["units"]),
             f"{item['mask_bytes']:,} bytes" if item["mask_bytes"] else "",
             " ".join(str(size) for size in item["first_field_bytes"].values())
-            + f" + {item['first_correction_bytes']}" * (item["first_correction_bytes"] > 0),
+            + "".join(
+                f" + {item[key]}"
+                for key in ("first_detail_bytes", "first_correction_bytes")
+                if item[key]
+            ),
         )
         for name, item in about["variables"].items()
     ]

@@ -1,7 +1,7 @@
 """Where the errors of a field count: what a reader gets of its cells, beside the field.
 
 decoded cells --shown--> field --stored--> numbers --rmse--> error
-decoded cells, payload --with_correction--> payload that keeps a bound
+decoded field --correction--> what keeps a bound
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from hpcodec.mask_table import NONE, restored
 from hpcodec.masks import Mask
 from hpcodec.packing import PLAIN, Packing
 from hpcodec.stages.normalise import lowered, within
-from hpcodec.stages.wire import with_correction
 
 __all__ = ["Judge"]
 
@@ -50,6 +49,9 @@ class Judge:
         What it has in place of values.
     told : (int, bytes)
         Number of the mask, and its code if the field brings its own.
+    filled : ndarray of float32, optional
+        ``(rows, columns)``, the field with a smooth surface where it has no values; only of a
+        field that may have a detail.
     """
 
     truth: npt.NDArray[Any]
@@ -61,6 +63,7 @@ class Judge:
     packing: Packing = PLAIN
     mask: Mask | None = None
     told: tuple[int, bytes] = (NONE, b"")
+    filled: Floats | None = None
 
     def shown(self, cells: Floats) -> Floats:
         """What decoded cells ``(1, cells)`` are there."""
@@ -72,21 +75,23 @@ class Judge:
 
     def rmse(self, cells: Floats) -> float:
         """Error of decoded cells ``(1, cells)``, the field's unit; 0 where nothing has a value."""
+        return self.rmse_of(self.shown(cells))
+
+    def rmse_of(self, field: Floats) -> float:
+        """Error of a decoded field ``(1, ...)``, likewise."""
         there = np.isfinite(self.truth)
-        decoded = self.packing.unpack(self.stored(self.shown(cells)))
+        decoded = self.packing.unpack(self.stored(field))
         error = np.where(there, decoded.astype(np.float64) - self.truth, 0)
         area = float((self.weights * there).sum())
         return float(np.sqrt((self.weights * error**2).sum() / area)) if area else 0.0
 
-    def with_correction(self, payload: bytes, cells: Floats, scale: float) -> bytes:
-        """``payload`` of decoded cells with what keeps the bound; ``scale`` of the coded cells."""
+    def correction(self, field: Floats, scale: float) -> bytes:
+        """What keeps the bound of a decoded field ``(1, ...)``; ``scale`` of its coded values."""
         if self.bound is None:
-            return payload
+            return b""
         # By how much a value moves with the number that is coded, where it moves most.
         truth = self.truth[0]
         largest = float(np.abs(truth[np.isfinite(truth)]).max(initial=0))
         steep = largest ** (1 - self.exponent) / self.exponent
         room = self.packing.room(self.bound, truth)
-        return with_correction(
-            payload, correction_for(truth, self.shown(cells)[0], room, scale * steep)
-        )
+        return correction_for(truth, field[0], room, scale * steep)

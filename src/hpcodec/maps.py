@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_maps"]
+__all__ = [
+    "LINES",
+    "draw_spectra",
+    "labelled",
+    "limits",
+    "on_rows",
+    "plain",
+    "plot_maps",
+    "spectra",
+]
 
 _Doubles: TypeAlias = npt.NDArray[np.float64]
 
@@ -80,9 +90,9 @@ def plot_maps(
         )
     truth, ours = (np.where(np.isfinite(field), field, np.nan) for field in (truth, ours))
     figure = _figure(title)
-    _draw_fields(figure, truth, ours, grid, _labelled(name, units))
+    _draw_fields(figure, truth, ours, grid, labelled(name, units))
     _draw_error(figure, ours - truth, grid, units, figures)
-    _draw_spectra(_place(figure, "spectrum"), truth, ours, grid, units)
+    draw_spectra(_place(figure, "spectrum"), spectra(truth, ours, grid), units)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=_DPI)
     try:
@@ -109,7 +119,7 @@ _PLACES = {
 _SHOWN = LatLonGrid.regular((89.75, -0.5, 360), (0.25, 0.5, 720))
 """Where points are shown that are no rows of latitude and columns of longitude."""
 
-_LINES = {"original": ("#000000", "-"), "decoded": ("#56B4E9", "--"), "error": ("#D55E00", "-")}
+LINES = {"original": ("#000000", "-"), "decoded": ("#56B4E9", "--"), "error": ("#D55E00", "-")}
 """Of the palette by Okabe and Ito, which the colour-blind tell apart."""
 
 
@@ -125,7 +135,7 @@ def _figure(title: str) -> Figure:
         ) from error
     figure = Figure(figsize=_SIZE)
     FigureCanvasAgg(figure)
-    figure.suptitle(_plain(textwrap.fill(title[:200], 100)), y=0.985, va="top", fontsize=14)
+    figure.suptitle(plain(textwrap.fill(title[:200], 100)), y=0.985, va="top", fontsize=14)
     return figure
 
 
@@ -137,7 +147,7 @@ def _place(figure: Figure, what: str) -> Axes:
 
 def _draw_fields(figure: Figure, truth: _Doubles, ours: _Doubles, grid: Grid, label: str) -> None:
     """Both fields on the original's colour scale; its few extreme values go over the ends."""
-    low, high = _limits(truth, 0.1, 99.9)
+    low, high = limits(truth, 0.1, 99.9)
     for heading, field in (("Original", truth), ("Decoded", ours)):
         axis = _place(figure, heading)
         image = _draw_map(axis, field, grid, cmap="viridis", vmin=low, vmax=high)
@@ -148,7 +158,7 @@ def _draw_fields(figure: Figure, truth: _Doubles, ours: _Doubles, grid: Grid, la
 def _draw_error(
     figure: Figure, error: _Doubles, grid: Grid, units: str, figures: ErrorFigures
 ) -> None:
-    limit, most = _limits(np.abs(error), 99.9, 100)
+    limit, most = limits(np.abs(error), 99.9, 100)
     limit = limit or most or 1.0
     axis = _place(figure, "error")
     image = _draw_map(axis, error, grid, cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -159,14 +169,13 @@ def _draw_error(
     )
     axis.set_title("Decoded \N{MINUS SIGN} original\n", pad=4)
     middle: dict[str, Any] = {"ha": "center", "va": "bottom", "transform": axis.transAxes}
-    axis.text(0.5, 1.02, _plain(told.replace(" -", " \N{MINUS SIGN}")), fontsize=10, **middle)
-    _draw_bar(figure, "error bar", image, error, _labelled("error", units))
+    axis.text(0.5, 1.02, plain(told.replace(" -", " \N{MINUS SIGN}")), fontsize=10, **middle)
+    _draw_bar(figure, "error bar", image, error, labelled("error", units))
 
 
 def _draw_map(axis: Axes, field: _Doubles, grid: Grid, **colours: Any) -> Any:  # noqa: ANN401
     """Image from 180 W to 180 E, north up; uneven latitudes are shown by their nearest row."""
-    if not isinstance(grid, LatLonGrid):
-        field, grid = field.ravel()[_nearest(grid)], _SHOWN
+    field, grid = on_rows(field, grid)
     longitude = (np.asarray(grid.longitude) + 180) % 360 - 180
     columns = np.argsort(longitude)
     latitude, count = np.asarray(grid.latitude), len(grid.latitude)
@@ -188,6 +197,13 @@ def _draw_map(axis: Axes, field: _Doubles, grid: Grid, **colours: Any) -> Any:  
     return image
 
 
+def on_rows(field: _Doubles, grid: Grid) -> tuple[_Doubles, LatLonGrid]:
+    """A field for a map: as it is on rows and columns, else the nearest points on such a grid."""
+    if isinstance(grid, LatLonGrid):
+        return field, grid
+    return field.ravel()[_nearest(grid)], _SHOWN
+
+
 @lru_cache(maxsize=1)
 def _nearest(grid: Grid) -> npt.NDArray[np.int64]:
     """Point of a grid nearest to each point of the grid that is shown in its place."""
@@ -200,22 +216,32 @@ def _nearest(grid: Grid) -> npt.NDArray[np.int64]:
 
 def _draw_bar(figure: Figure, where: str, image: Any, shown: _Doubles, label: str) -> None:  # noqa: ANN401
     """Colour bar with an arrow at each end that some of the ``shown`` values go over."""
-    (low, high), (least, most) = image.get_clim(), _limits(shown, 0, 100)
+    (low, high), (least, most) = image.get_clim(), limits(shown, 0, 100)
     over = ("neither", "min", "max", "both")[(least < low) + 2 * (most > high)]
     bar = figure.colorbar(image, cax=_place(figure, where), orientation="horizontal", extend=over)
-    bar.set_label(_plain(label))
+    bar.set_label(plain(label))
     bar.ax.tick_params(labelsize=9)
 
 
-def _draw_spectra(axis: Axes, truth: _Doubles, ours: _Doubles, grid: Grid, units: str) -> None:
+def spectra(truth: _Doubles, ours: _Doubles, grid: Grid) -> dict[str, _Doubles]:
+    """Variance of original, decoded and error at each degree from 1 on.
+
+    Points missing in either field ``grid.shape`` count as the original's mean, without error.
+    """
     error = ours - truth
     there = np.isfinite(error)
     mean = truth[there].mean() if there.any() else 0.0
-    most = 0.0
-    for (name, (colour, style)), field in zip(_LINES.items(), (truth, ours, error), strict=True):
-        fill = 0.0 if name == "error" else mean
-        power = spectrum(np.where(there, field, fill), grid)[1:]
-        most = max(most, float(power.max()))
+    fields = {"original": (truth, mean), "decoded": (ours, mean), "error": (error, 0.0)}
+    return {
+        name: spectrum(np.where(there, field, fill), grid)[1:]
+        for name, (field, fill) in fields.items()
+    }
+
+
+def draw_spectra(axis: Axes, powers: Mapping[str, _Doubles], units: str) -> None:
+    """Lines of what :func:`spectra` gives."""
+    most = max(float(power.max()) for power in powers.values())
+    for (name, (colour, style)), power in zip(LINES.items(), powers.values(), strict=True):
         shown = np.where(power > 0, power, np.nan)
         axis.plot(np.arange(1, power.size + 1), shown, style, color=colour, label=name, lw=1.5)
     axis.set(xscale="log", xlim=(1, power.size))
@@ -225,14 +251,14 @@ def _draw_spectra(axis: Axes, truth: _Doubles, ours: _Doubles, grid: Grid, units
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("spherical-harmonic degree")
     square = f"{units if units.isalpha() else f'({units})'}\N{SUPERSCRIPT TWO}" if units else ""
-    axis.set_ylabel(_plain(_labelled("variance per degree", square)))
+    axis.set_ylabel(plain(labelled("variance per degree", square)))
     axis.set_title("Spectrum")
     axis.tick_params(labelsize=9)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
 
 
-def _limits(field: _Doubles, *percentiles: float) -> list[float]:
+def limits(field: _Doubles, *percentiles: float) -> list[float]:
     """Percentiles of the finite values; 0 where there are none."""
     finite = field[np.isfinite(field)]
     return [float(np.percentile(finite, p)) if finite.size else 0.0 for p in percentiles]
@@ -242,10 +268,11 @@ def _degrees(value: int, sides: str) -> str:
     return f"{abs(value)}\N{DEGREE SIGN}{sides[value > 0] if value % 180 else ''}"
 
 
-def _labelled(name: str, units: str) -> str:
+def labelled(name: str, units: str) -> str:
+    """Name and unit, where there are such."""
     return f"{name} ({units})" if name and units else name or units
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """``text`` without a meaning of its dollars to matplotlib."""
     return text.replace("$", r"\$")

@@ -54,6 +54,11 @@ class Model:
         """Network and static fields on a torch device, made once for each device."""
         return _coder(self.folder, self.card.weights, resolve_device(device))
 
+    @property
+    def land(self) -> npt.NDArray[np.uint8]:
+        """Land in parts of 255 in each cell, nested order: ``(12 * 4**level,)`` of some level."""
+        return np.asarray(_static_fields(self.folder, self.card.architecture["level"])[1])
+
 
 def resolve_device(device: str) -> str:
     """Torch's name of a device; ``auto`` is a GPU where there is one.

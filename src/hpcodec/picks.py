@@ -13,10 +13,10 @@ from typing import Any
 import numpy.typing as npt
 
 from hpcodec.conventions import healpix_attributes, lossy_attributes
+from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.grids import Grid, LatLonGrid
 from hpcodec.named_grids import coordinates_of
-from hpcodec.pipeline import decode_cells, decode_fields
 from hpcodec.regridding import decode_on, level_for_grid
 from hpcodec.report import bound_attributes
 from hpcodec.stages.dataset import OutputVariable

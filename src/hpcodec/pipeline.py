@@ -1,40 +1,38 @@
-"""The stages in order, and back, for the fields of one chunk.
+"""The stages in order, for the fields of one chunk.
 
     stored -> fill -> to_healpix -> fit (normalise -> encode -> pack -> correct) -> payloads
-    payloads -> unpack -> decode(level) -> denormalise -> to_grid -> correct -> restore -> stored
 
-Reading files and writing stores is on either side: :mod:`hpcodec.compression`.
+Back: :mod:`hpcodec.decoding`. Reading files and writing stores is on either side:
+:mod:`hpcodec.compression`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hpcodec.arithmetic import plain_float32
-from hpcodec.chains import Followed, last_of, unchain
-from hpcodec.coarse import decode_base, in_units, masks_of
-from hpcodec.correction import corrected
+from hpcodec.chains import Followed
+from hpcodec.decoding import with_corrections
+from hpcodec.detail import split_detail
 from hpcodec.errors import UsageError
-from hpcodec.fields import Coding, CompressedField
-from hpcodec.fitting import fit
-from hpcodec.grid import BASE_LEVEL, cell_count
+from hpcodec.fields import Coding
 from hpcodec.judge import Judge
-from hpcodec.mask_table import MaskTable, restored, without_missing
+from hpcodec.mask_table import MaskTable
 from hpcodec.masks import Mask
 from hpcodec.missing import fill_smoothly
-from hpcodec.models import load_model, model_for, resolve_device
+from hpcodec.models import load_model, resolve_device
 from hpcodec.stages.healpix import remap_for
-from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, raised, within
-from hpcodec.stages.wire import correction_in, read_header
+from hpcodec.stages.normalise import alike, measure_limits, measure_scaling, raised
+from hpcodec.stages.wire import correction_in
 from hpcodec.step_search import AS_EXPECTED, Hint
+from hpcodec.ways import fit_either
 
-__all__ = ["Encoded", "Followed", "decode_cells", "decode_fields", "encode_cells", "encode_fields"]
+__all__ = ["Encoded", "Followed", "encode_cells", "encode_fields"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -108,15 +106,17 @@ def encode_fields(
     grid, packing = coding.grid, coding.packing
     remap, sheets = remap_for(grid, coding.level, coding.remap), grid.sheet(stored)
     where = lambda cells: grid.sheet(remap.to_grid(cells)), grid.sheet_weights, coding.exponent
-    table, values, judges = MaskTable(grid.sheet_shape, coding.masks), packing.finite(sheets), []
+    table, values = MaskTable(grid.sheet_shape, coding.masks), packing.finite(sheets)
+    filled, judges = list[Floats](), list[Judge]()
     for number, one in enumerate(values):
         truth = np.where(np.isfinite(one), packing.unpack(sheets[number]), np.nan)
         limits = measure_limits(one[None][:, np.isfinite(one)])[0]
         bound = coding.bound(truth) if coding.bounded else None
         mask = Mask.of(sheets[number], packing)
         shown = *where, limits, bound, packing, mask, table.find(mask)
-        judges.append(Judge(truth[None], *shown))
-    cells = remap.to_healpix(grid.unsheet(np.stack([fill_smoothly(one) for one in values])))
+        filled.append(fill_smoothly(one))
+        judges.append(Judge(truth[None], *shown, filled[-1] if coding.detail else None))
+    cells = remap.to_healpix(grid.unsheet(np.stack(filled)))
     encoded = _encode(raised(cells, coding.exponent), judges, coding, device, hint, last)
     decoded, floor = (grid.unsheet(sheets) for sheets in (encoded.decoded, encoded.floor))
     return replace(encoded, decoded=decoded, floor=floor)
@@ -164,136 +164,16 @@ def _encode(
             last = None
         scaling, after = (last.scaling, last.trail) if last else (scaling, None)
         with plain_float32(coder_device):
-            fitted = fit(
-                one,
-                scaling,
-                coding,
-                model,
-                device,
-                judge=judge,
-                hint=hint,
-                after=after,
+            fitted = fit_either(
+                one, scaling, coding, model, device, judge=judge, hint=hint, after=after
             )
             if coding.key_every > 1:
                 last = Followed(scaling, model.coder(device).trail(fitted.field, after))
         payloads.append(fitted.payload)
-        field = _corrected(judge.shown(fitted.decoded[None]), [fitted.payload])
-        decoded.append(judge.stored(field))
-        floor.append(judge.stored(judge.shown(one[None])))
+        decoded.append(judge.stored(with_corrections(fitted.shown, [fitted.payload])))
+        exact = judge.filled if fitted.hint.detailed else None
+        floor.append(judge.stored(judge.shown(one[None]) if exact is None else exact[None]))
         hint = fitted.hint
     masks = sum(len(judge.told[1]) for judge in judges)
-    sizes = masks, sum(read_header(payload).correction for payload in payloads)
+    sizes = masks, sum(len(split_detail(correction_in(one))[1]) for one in payloads)
     return Encoded(payloads, np.concatenate(decoded), np.concatenate(floor), hint, last, *sizes)
-
-
-def decode_cells(
-    payloads: Sequence[bytes],
-    coding: Coding,
-    level: int,
-    device: str = "auto",
-    *,
-    sharp: bool = False,
-) -> Floats:
-    """Fields on the HEALPix cells of a level.
-
-    Parameters
-    ----------
-    payloads : sequence of bytes
-        Of one field each: whole, or the prefixes that ``level`` needs. Where fields follow each
-        other, each after all those of its chunk that it follows.
-    coding : Coding
-        As when encoding.
-    level : int
-        From 3, which needs no model, to the model's finest; beyond the source's own, the model's
-        prediction.
-    device : str
-        Torch device, or ``auto``.
-    sharp : bool
-        With the power of the original on every level, at the price of a larger error.
-
-    Returns
-    -------
-    ndarray of float32
-        ``(n, 12 * 4**level)``, nested order, the variable's unit; NaN in cells most of which
-        has no value.
-
-    Raises
-    ------
-    FormatError
-        If a payload is damaged.
-    LevelError
-        If the model does not give ``level``.
-    ModelError
-        If the model is not installed.
-    """
-    if level == BASE_LEVEL:
-        return decode_base(payloads, coding)
-    cells, fields = decode_smooth(payloads, coding, level, device, sharp=sharp)
-    return without_missing(cells, masks_of(fields, coding), coding.grid, coding.level)
-
-
-def decode_smooth(
-    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
-) -> tuple[Floats, list[CompressedField]]:
-    """As :func:`decode_cells`, with a surface where values are missing; and what was decoded."""
-    # Means of powers are not the powers of means: these need all levels.
-    whole = level if coding.exponent == 1 else max(level, coding.level)
-    cells, fields = _decode(payloads, coding, whole, device, sharp=sharp)
-    if whole > level:
-        parts = cells.reshape(len(cells), cell_count(level), -1)
-        cells = np.asarray(parts.mean(-1, dtype=np.float64), np.float32)
-    return cells, fields
-
-
-def _decode(
-    payloads: Sequence[bytes], coding: Coding, level: int, device: str, *, sharp: bool
-) -> tuple[Floats, list[CompressedField]]:
-    """Whole fields of cells, which no limits hold for, and what they were decoded from."""
-    model, coder_device = model_for(coding), resolve_device(device)
-    decode = partial(
-        model.coder(device).decode,
-        level=level,
-        bottleneck=coding.bottleneck,
-        variable=model.card.variable_index(coding.variable),
-        sharp=sharp,
-    )
-    with plain_float32(coder_device):
-        fields, trails = unchain(payloads, coding, model, level, device)
-        if any(trails):
-            pairs = zip(fields, trails, strict=True)
-            cells = np.concatenate([decode([field], after=after) for field, after in pairs])
-        else:
-            cells = decode(fields)
-    return in_units(cells, fields, coding.exponent), fields
-
-
-def decode_fields(
-    payloads: Sequence[bytes], coding: Coding, device: str = "auto", *, sharp: bool = False
-) -> npt.NDArray[Any]:
-    """Fields on the source grid, ``(n, *grid.shape)``, as the source has its numbers stored.
-
-    With their corrections, where they have a bound; these are none of a field made sharp. What was
-    missing is what it was, bit for bit. See :func:`decode_cells`.
-
-    Raises
-    ------
-    UsageError
-        If a field that has a bound is to be made sharp.
-    """
-    if sharp and coding.bounded:
-        raise UsageError(
-            "expected no sharpening of fields whose error has a bound: it would break the bound. "
-            "Leave it out, or decompress to a HEALPix level."
-        )
-    cells, fields = _decode(payloads, coding, coding.level, device, sharp=sharp)
-    remap = remap_for(coding.grid, coding.level, coding.remap)
-    values = within(remap.to_grid(cells), [field.limits for field in fields])
-    ends = [last_of(payload, coding) for payload in payloads]
-    sheets = _corrected(coding.grid.sheet(values), ends)
-    return coding.grid.unsheet(restored(sheets, masks_of(fields, coding), coding.packing))
-
-
-def _corrected(fields: Floats, payloads: Sequence[bytes]) -> Floats:
-    for i, payload in enumerate(payloads):
-        fields[i] = corrected(fields[i], correction_in(payload))
-    return fields

@@ -11,11 +11,11 @@ import healpy
 import numpy as np
 
 from hpcodec.coarse import masks_of
+from hpcodec.decoding import Floats, decode_smooth
 from hpcodec.fields import Coding
 from hpcodec.grid import BASE_LEVEL
 from hpcodec.grids import Grid
 from hpcodec.mask_table import without_missing
-from hpcodec.pipeline import Floats, decode_smooth
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import within
 
@@ -35,7 +35,7 @@ def decode_on(
     Parameters
     ----------
     payloads, coding, device, sharp
-        As for :func:`hpcodec.pipeline.decode_cells`, at the level of :func:`level_for_grid`.
+        As for :func:`hpcodec.decoding.decode_cells`, at the level of :func:`level_for_grid`.
     grid : Grid
         Where they are wanted.
 

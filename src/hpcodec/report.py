@@ -15,6 +15,7 @@ from typing import Any
 from hpcodec.records import Record, RecordedError
 
 __all__ = [
+    "MOST_COMMAND",
     "VariableReport",
     "bound_attributes",
     "bound_text",
@@ -23,6 +24,9 @@ __all__ = [
     "record_size",
     "report_table",
 ]
+
+MOST_COMMAND = 60
+"""Characters of a command line that a store keeps."""
 
 _FIGURES = ("rmse", "max_error", "remap_rmse")
 _BOUNDS = ("bound", "relative_bound")
@@ -78,7 +82,7 @@ class VariableReport:
 def command_line() -> str:
     """Beginning of the command that runs; empty in a program of another name."""
     called = sys.argv[0].rpartition("/")[2] == "hpcodec"
-    return " ".join(["hpcodec", *sys.argv[1:]])[:60] if called else ""
+    return " ".join(["hpcodec", *sys.argv[1:]])[:MOST_COMMAND] if called else ""
 
 
 def record(

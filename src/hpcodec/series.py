@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from math import prod
 from typing import Any
 
@@ -121,7 +122,7 @@ class Series:
             "sums": [self._fields_sum, self._chunks_sum],
             "errors": self.errors.sums,
             "floors": self.floors.sums,
-            "hints": [[*key, hint.shift, hint.slope] for key, hint in self._hints.items()],
+            "hints": [[*key, *astuple(hint)] for key, hint in self._hints.items()],
         }
 
     def go_on(self, state: dict[str, Any]) -> None:

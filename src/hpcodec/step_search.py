@@ -6,7 +6,7 @@ limit, what the model's card expects --step--> encode --tell(bytes or error)--> 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,10 +51,13 @@ class Hint:
         Octaves by which their steps are larger.
     slope : float
         Octaves of the step for each octave expected.
+    detailed : bool, optional
+        Whether they are better coded as details; None where it is not known.
     """
 
     shift: float = 0.0
     slope: float = 1.0
+    detailed: bool | None = None
 
 
 AS_EXPECTED = Hint()
@@ -84,10 +87,22 @@ class StepSearch:
         Octave for a value, monotone: falling for bytes, rising for an error.
     hint : Hint
         From fields like this one.
+    band : float
+        Part of the limit from which on a trial is good enough.
+    trials : int
+        Most of them, where any fits.
     """
 
-    def __init__(self, limit: float, expected: Curve, hint: Hint = AS_EXPECTED) -> None:
-        self._limit = limit
+    def __init__(
+        self,
+        limit: float,
+        expected: Curve,
+        hint: Hint = AS_EXPECTED,
+        *,
+        band: float = BAND,
+        trials: int = TRIALS,
+    ) -> None:
+        self._limit, self._band, self._trials = limit, band, trials
         self._expected = expected
         self._known: list[_Trial] = []
         self._best: _Trial | None = None
@@ -95,7 +110,7 @@ class StepSearch:
         # Where the value is smallest, and largest.
         self._safe, self._tight = (_FINEST, _COARSEST) if rising else (_COARSEST, _FINEST)
         self._given, self._slope = hint, hint.slope
-        self._octave = _within(expected(_AIMS[0] * limit) + hint.shift)
+        self._octave = _within(expected(self._aim(0) * limit) + hint.shift)
         self.done = False
 
     @property
@@ -115,9 +130,10 @@ class StepSearch:
         if not 0.5 < near.value / self._limit < 2:
             return self._given
         at_aim = near.octave + self._slope * (
-            self._expected(_AIMS[0] * self._limit) - near.expected
+            self._expected(self._aim(0) * self._limit) - near.expected
         )
-        return Hint(at_aim - self._expected(_AIMS[0] * self._limit), self._slope)
+        shift = at_aim - self._expected(self._aim(0) * self._limit)
+        return replace(self._given, shift=shift, slope=self._slope)
 
     def tell(self, value: float) -> bool:
         """Take the value at ``step``; whether it is the best so far."""
@@ -139,8 +155,8 @@ class StepSearch:
     def _ends(self) -> bool:
         if self._best is None:
             return self._octave == self._safe
-        good = self._best.value >= BAND * self._limit
-        return good or len(self._known) >= TRIALS or self._best.octave == self._tight
+        good = self._best.value >= self._band * self._limit
+        return good or len(self._known) >= self._trials or self._best.octave == self._tight
 
     def _nearest(self) -> _Trial:
         return min(self._known, key=lambda t: abs(np.log(max(t.value, 1e-300) / self._limit)))
@@ -162,11 +178,16 @@ class StepSearch:
         for known in self._known[:-1]:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
-        aim = _AIMS[min(len(self._known), len(_AIMS) - 1)]
-        if len(self._known) == TRIALS - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
+        aim = self._aim(len(self._known))
+        if len(self._known) == self._trials - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
             aim = min(aim, _FAR_AIM)
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
         return _within(self._bracketed(octave))
+
+    def _aim(self, number: int) -> float:
+        """Part of the limit that a trial aims at."""
+        aim = _AIMS[min(number, len(_AIMS) - 1)]
+        return 1 - (1 - aim) * (1 - self._band) / (1 - BAND)
 
     def _bracketed(self, octave: float) -> float:
         """``octave``, moved between what fits and what does not, or beyond what does not."""
@@ -178,8 +199,8 @@ class StepSearch:
             low, high = min(ends), max(ends)
             margin = _MARGIN * (high - low)
             return float(np.clip(octave, low + margin, high - margin))
-        if len(fails) >= TRIALS:
-            push = _PUSH * 2.0 ** (len(fails) - TRIALS)
+        if len(fails) >= self._trials:
+            push = _PUSH * 2.0 ** (len(fails) - self._trials)
             farthest = max(fails, key=lambda at: at * towards)
             return float(max(octave * towards, farthest * towards + push) * towards)
         return octave

@@ -16,6 +16,8 @@ from hpcodec.coarse import chain_of, masks_of, unpacked
 from hpcodec.conformance import conformance
 from hpcodec.containment import damaged
 from hpcodec.correction import read_correction
+from hpcodec.decoding import decode_fields
+from hpcodec.detail import split_detail
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.faithfulness import against_original
@@ -116,7 +118,10 @@ def _damaged_fields(
             if header.whole != len(own):
                 raise FormatError(f"expected a payload of {header.whole} bytes; got {len(own)}.")
             masks_of([unpacked(own, item.coding, entropy, level)], item.coding)
-            read_correction(correction_in(own), item.coding.grid.sheet_shape)
+            detail, correction = split_detail(correction_in(own))
+            read_correction(correction, item.coding.grid.sheet_shape)
+            if detail and entropy:
+                decode_fields([own], item.coding)
         except HpcodecError as error:
             yield Finding("checksum", f"{item.name}, step {step}", str(error))
 

@@ -13,10 +13,11 @@ import sys
 import healpy
 import numpy as np
 
+from hpcodec.decoding import decode_cells
 from hpcodec.fields import Coding
 from hpcodec.grid import cell_count
 from hpcodec.models import choose_model, load_model
-from hpcodec.pipeline import decode_cells, encode_cells
+from hpcodec.pipeline import encode_cells
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from hpcodec.stages.healpix import remap_for
 

@@ -15,13 +15,14 @@ import xarray as xr
 from hpcodec import fitting
 from hpcodec.codec import coding_of
 from hpcodec.compression import Options
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError, UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.grid import FINEST_LEVEL, cell_count
 from hpcodec.networks.residual import ResidualStage
 from hpcodec.networks.scales import split
 from hpcodec.networks.sphere import to_faces, to_nested
-from hpcodec.pipeline import Encoded, decode_fields, encode_cells, encode_fields
+from hpcodec.pipeline import Encoded, encode_cells, encode_fields
 from hpcodec.stages.nudge import nudge
 from hpcodec.stages.transform import Coder
 from hpcodec.stages.wire import pack

@@ -19,10 +19,10 @@ from hpcodec.bench.peers import from_jpeg2000, to_jpeg2000
 from hpcodec.bench.recipes import PRODUCT, recipes
 from hpcodec.bench.report import write_plain
 from hpcodec.coding import coding_for
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import UsageError
 from hpcodec.integers import decode_integers, encode_integers
-from hpcodec.pipeline import decode_fields, encode_fields
-from hpcodec.step_search import AS_EXPECTED, Hint
+from hpcodec.pipeline import encode_fields
 from hpcodec.targets import check_bound
 from hpcodec.terminal import table
 
@@ -192,15 +192,14 @@ def _recipes(known: dict[str, Recipe], kinds: dict[str, Callable[[], Keep]]) -> 
 
 
 class _Product:
-    """What ``hpcodec compress --max-error`` writes of a field; one bound is a hint for the next."""
+    """What ``hpcodec compress --max-error`` writes of a field."""
 
     def __init__(self, device: str) -> None:
-        self._device, self._hint = device, AS_EXPECTED
+        self._device = device
 
     def __call__(self, case: Case, bound: float) -> tuple[bytes, Floats]:
         coding = coding_for(case.spec, case.raw_bytes, max_error=bound)
-        encoded = encode_fields(case.filled[None], coding, self._device, self._hint)
-        self._hint = Hint(encoded.hint.shift)
+        encoded = encode_fields(case.filled[None], coding, self._device)
         return encoded.payloads[0], decode_fields(encoded.payloads, coding, self._device)[0]
 
 

@@ -14,11 +14,13 @@ from hpcodec.bench.codecs import Codec
 from hpcodec.coding import coding_for
 from hpcodec.comparison import compare
 from hpcodec.compression import Options, compress
+from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError
 from hpcodec.fields import Coding
 from hpcodec.figures import ErrorFigures
 from hpcodec.grid import BASE_LEVEL, cell_count, level_of
-from hpcodec.pipeline import decode_fields, encode_fields
+from hpcodec.pipeline import encode_fields
+from hpcodec.step_search import Hint
 
 __all__ = ["StorePoint", "fsae_float32", "measure_store", "product"]
 
@@ -30,17 +32,21 @@ _LEVELS = (6, 5, 4, 3)
 _LENGTH = struct.Struct("<I")
 
 
-def product(case: Case, device: str = "auto", *, sharp: bool = False) -> Codec:
+def product(
+    case: Case, device: str = "auto", *, sharp: bool = False, detailed: bool | None = None
+) -> Codec:
     """What ``hpcodec compress`` writes of a field: the payload, at the ratio that is asked.
 
-    ``sharp`` decodes it as ``hpcodec decompress --sharp`` does.
+    ``sharp`` decodes it as ``hpcodec decompress --sharp`` does. ``detailed`` says which of the two
+    ways of :mod:`hpcodec.ways` to take; by default the better one, as the product does.
     """
     # A store has the coding beside the payload, in its metadata.
     codings: dict[bytes, Coding] = {}
 
     def encode(field: Floats, ratio: float) -> bytes:
         coding = coding_for(case.spec, int(case.raw_bytes / ratio))
-        (payload,) = encode_fields(field[None], coding, device).payloads
+        hint = Hint(detailed=detailed)
+        (payload,) = encode_fields(field[None], coding, device, hint).payloads
         codings[payload] = coding
         return payload
 

@@ -32,6 +32,15 @@ def recipes(device: str = "auto", cnn: str = "") -> tuple[Recipe, ...]:
             "this package, decompressed with --sharp",
             partial(product, device=device, sharp=True),
         ),
+        *(
+            Recipe(
+                f"{PRODUCT}-{name}",
+                "ours",
+                f"this package, {what} alone",
+                partial(product, device=device, detailed=name == "detail"),
+            )
+            for name, what in (("network", "the network"), ("detail", "base field and detail"))
+        ),
         Recipe(
             "fsae-float32",
             "paper",

@@ -9,15 +9,14 @@ import struct
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import safe_open
 from scipy.ndimage import gaussian_filter
 
 from hpcodec.bench.case import Case, Floats
 from hpcodec.bench.codecs import Codec
 from hpcodec.bench.peers import from_jpeg2000, jpeg2000, to_jpeg2000
-from hpcodec.grid import FINEST_LEVEL, LatLonGrid, cell_count
-from hpcodec.models import choose_model, find_models, statics_of
-from hpcodec.stages.healpix import remap_for
+from hpcodec.grid import LatLonGrid
+from hpcodec.models import choose_model, find_models
+from hpcodec.relief import relief_on
 
 __all__ = ["jpeg2000_terrain"]
 
@@ -35,7 +34,8 @@ def jpeg2000_terrain(case: Case) -> Codec:
     Static knowledge is free, as it is for a trained decoder; it is our own, from the weights.
     """
     grid, shape = case.grid, case.truth.shape
-    sources = [_fine(field, grid) for field in _statics(case)]
+    relief = relief_on(find_models()[choose_model(case.spec)], grid)
+    sources = [_fine(field, grid) for field in relief]
     weights = np.sqrt(np.broadcast_to(grid.area_weights, shape)).ravel()
     matrix = np.stack([source.ravel() * weights for source in sources], 1)
 
@@ -55,19 +55,6 @@ def jpeg2000_terrain(case: Case) -> Codec:
         return np.asarray(rest + known, np.float32)
 
     return Codec(jpeg2000(case).sweep, encode, decode)
-
-
-def _statics(case: Case) -> list[Doubles]:
-    """Orography in metres and land in fractions on the case's grid, from our weights."""
-    grid = case.grid
-    level = min(grid.fine_level, FINEST_LEVEL)
-    fields = []
-    with safe_open(statics_of(find_models()[choose_model(case.spec)]), "numpy") as file:
-        for name in ("orography", "land"):
-            cells = np.asarray(file.get_tensor(name), np.float32)
-            coarse = cells.reshape(cell_count(level), -1).mean(1)
-            fields.append(remap_for(grid, level).to_grid(coarse).astype(np.float64))
-    return fields
 
 
 def _fine(field: Doubles, grid: LatLonGrid) -> Doubles:

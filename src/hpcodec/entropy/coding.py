@@ -40,7 +40,17 @@ from hpcodec.entropy.tables import (
 from hpcodec.errors import FormatError
 from hpcodec.grid import BASE_LEVEL, cell_count
 
-__all__ = ["LevelEncoder", "decode_base", "decode_level", "encode_base", "encode_level"]
+__all__ = [
+    "Decoder",
+    "LevelEncoder",
+    "RangeEncoder",
+    "decode_base",
+    "decode_level",
+    "decode_planned",
+    "encode_base",
+    "encode_level",
+    "encode_planned",
+]
 
 # A compiled module: its parts are attributes, not importable names, and have no types.
 Categorical, Uniform = constriction.stream.model.Categorical, constriction.stream.model.Uniform
@@ -106,7 +116,7 @@ class LevelEncoder:
             plan = self._plans.plan(component, phase, self._symbols)
             given = flat.dtype.kind == "i"
             symbols[where] = flat[where] if given else choose(flat[where], plan, row, self._worth)
-            _encode(self._coder, symbols[where], plan, row)
+            encode_planned(self._coder, symbols[where], plan, row)
         taken: Integers = self._symbols[component]
         return taken
 
@@ -149,14 +159,14 @@ def decode_level(
     """
     if not code:
         return np.zeros((COMPONENTS, cell_count(BASE_LEVEL + len(coarser))), np.int32)
-    decoder = _Decoder(code)
+    decoder = Decoder(code)
     decoder.check(COMPONENTS * base.size * 4 ** len(coarser), model.tables)
     plans = _Plans(model, base, coarser, step)
     faces = np.zeros((COMPONENTS, 12, plans.nside, plans.nside), np.int32)
     for component in range(COMPONENTS):
         for phase, where in enumerate(places(plans.nside)):
             plan = plans.plan(component, phase, faces)
-            faces[component].reshape(-1)[where] = _decode(
+            faces[component].reshape(-1)[where] = decode_planned(
                 decoder, plan, model.tables[table_row(component)]
             )
     decoder.finish()
@@ -167,7 +177,7 @@ def encode_base(symbols: Integers, tables: Tables) -> bytes:
     """Code of the base symbols ``(768,)``: a byte for their size class, then their code."""
     size = base_size(symbols)
     coder = RangeEncoder()
-    _encode(coder, symbols, base_plan(size), tables[0])
+    encode_planned(coder, symbols, base_plan(size), tables[0])
     return bytes([size]) + bytes(coder.get_compressed().astype("<u4").tobytes())
 
 
@@ -175,8 +185,8 @@ def decode_base(code: bytes, tables: Tables) -> Integers:
     """Inverse of :func:`encode_base`."""
     if not code or code[0] > LARGEST_SIZE:
         raise FormatError("expected the code of a base field; got none. The store is damaged.")
-    decoder = _Decoder(code[1:])
-    symbols = _decode(decoder, base_plan(code[0]), tables[0])
+    decoder = Decoder(code[1:])
+    symbols = decode_planned(decoder, base_plan(code[0]), tables[0])
     decoder.finish()
     return symbols
 
@@ -186,7 +196,7 @@ def _model(table: npt.NDArray[np.integer]) -> Any:  # noqa: ANN401  (constrictio
     return Categorical(table.astype(np.float64) / TOTAL, perfect=False)
 
 
-class _Decoder:
+class Decoder:
     """Range decoder of untrusted code: it counts the bits that symbols take at least.
 
     The library's own reads zeros beyond the end, for as long as it is asked to.
@@ -236,7 +246,8 @@ class _Decoder:
 _SPARE = 128  # bits: what the coder itself holds back
 
 
-def _encode(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None:  # noqa: ANN401
+def encode_planned(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None:  # noqa: ANN401
+    """Put symbols into a range coder: by tables, those of the same one together."""
     high, plain = high_part(symbols, plan), plan.plain
     for number, chosen in groups(plan):
         clipped = np.clip(high[chosen], -LARGEST, LARGEST) + LARGEST
@@ -248,7 +259,8 @@ def _encode(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None: 
         _encode_number(coder, value - LARGEST)
 
 
-def _decode(decoder: _Decoder, plan: Plan, tables: Tables) -> Integers:
+def decode_planned(decoder: Decoder, plan: Plan, tables: Tables) -> Integers:
+    """Inverse of :func:`encode_planned`."""
     plain = plan.plain
     high, low = np.zeros(plain.size, np.int64), np.zeros(plain.size, np.int64)
     for number, chosen in groups(plan):
@@ -278,7 +290,7 @@ def _encode_number(coder: Any, value: int) -> None:  # noqa: ANN401
         coder.encode(np.array([part], np.int32), Uniform(1 << bits))
 
 
-def _decode_number(decoder: _Decoder) -> int:
+def _decode_number(decoder: Decoder) -> int:
     length = int(decoder.numbers(_LENGTH_BITS, 1)[0])
     rest = 0
     for start in range(0, length, _WORD):

@@ -87,11 +87,14 @@ class Plan:
     plain: npt.NDArray[np.int64]
 
 
-def plan_for(activity: npt.NDArray[np.int64]) -> Plan:
-    """Plan for symbols of some activity: where much is going on, the low bits are noise."""
-    beyond = np.maximum(activity - (BINS - 1), 0)
+def plan_for(activity: npt.NDArray[np.int64], top: int = BINS - 1) -> Plan:
+    """Plan for symbols of some activity: where much is going on, the low bits are noise.
+
+    ``top`` is the activity of the last table.
+    """
+    beyond = np.maximum(activity - top, 0)
     plain = np.minimum((beyond + _OCTAVE - 1) // _OCTAVE, _MOST_PLAIN)
-    return Plan(np.clip(activity - _OCTAVE * plain, 0, BINS - 1), plain)
+    return Plan(np.clip(activity - _OCTAVE * plain, 0, top), plain)
 
 
 def table_row(component: int) -> int:

@@ -174,6 +174,8 @@ def prefix_size(head: bytes, level: int) -> int:
         Finest level wanted.
     """
     header = read_header(head)
+    if header.bottleneck == BASE_LEVEL < level and header.correction:
+        return int(header.whole)  # all but the base field is a detail
     coded = sum(header.lengths[: max(level, BASE_LEVEL) - BASE_LEVEL + 1])
     return int(header.size + header.mask_size + coded)
 

@@ -1,0 +1,201 @@
+"""A field as its base field and a detail: the way without the network, for many bytes.
+
+cells, field on its grid --fit_detail--> payload;   payload --decode_detailed--> field on its grid
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hpcodec.base_field import base_cells
+from hpcodec.bound_search import BoundSearch
+from hpcodec.coarse import in_units
+from hpcodec.detail import Detailer, split_detail
+from hpcodec.errors import FormatError, UsageError
+from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.fitting import Fitted, value_scale
+from hpcodec.grid import BASE_LEVEL, LatLonGrid
+from hpcodec.judge import Judge
+from hpcodec.models import Model
+from hpcodec.stages.healpix import remap_for
+from hpcodec.stages.normalise import normalise, within
+from hpcodec.stages.wavelets import band_rows, to_bands
+from hpcodec.stages.wire import correction_in, pack, with_correction
+from hpcodec.step_search import Hint, StepSearch
+
+__all__ = ["decode_detailed", "fit_detail"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_BASE_STEP = 2.0  # of level 9, normalised: a sixteenth at the base field
+
+# What a step is expected to give: octaves of the step beside the field's scale, and how many of
+# its coefficients are looked at.
+_OCTAVES = np.arange(-14, 6.25, 0.25)
+_SAMPLE = 16
+_NEAR: dict[str, Any] = {"band": 0.985, "trials": 5}  # a trial takes a tenth of the network's
+_BITS = 3.4  # measured bits of a coefficient over those of a Gaussian of its size
+
+
+def fit_detail(
+    cells: Floats,
+    scaling: Scaling,
+    coding: Coding,
+    model: Model,
+    device: str,
+    *,
+    judge: Judge,
+    hint: Hint,
+) -> Fitted:
+    """As :func:`hpcodec.fitting.fit`, without the network; ``judge`` has the field on its grid."""
+    normal = normalise(cells[None], [scaling])
+    (field,), _ = model.coder(device).encode(
+        normal, scaling=[scaling], bottleneck=BASE_LEVEL, steps=[_BASE_STEP], level=BASE_LEVEL
+    )
+    number, code = judge.told
+    field = replace(field, limits=judge.limits, mask=number, mask_code=code)
+    unit = value_scale(cells, scaling, coding)
+    return _Task(field, pack(field, model.entropy), unit, coding, model, judge).search(hint)
+
+
+def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, model: Model) -> Floats:
+    """Field ``(rows, columns)`` of a payload that has a detail, in its unit, float32.
+
+    Without a correction, and with whatever lies beneath missing values.
+
+    Parameters
+    ----------
+    payload : bytes
+        The whole.
+    field : CompressedField
+        Its base field at least.
+    coding, model : Coding, Model
+        Theirs.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged.
+    """
+    code, _ = split_detail(correction_in(payload))
+    detail = _detailer(coding, model).decode(code)
+    return _sum(_guess(field, coding), detail, field)
+
+
+def _detailer(coding: Coding, model: Model) -> Detailer:
+    assert isinstance(coding.grid, LatLonGrid)  # no other coding has details
+    return Detailer(coding.grid, model.folder)
+
+
+def _guess(field: CompressedField, coding: Coding) -> Floats:
+    """What the base field alone says of the field on its grid."""
+    cells = in_units(base_cells([field])[None], [field], coding.exponent)
+    (guess,) = remap_for(coding.grid, BASE_LEVEL, coding.remap).to_grid(cells)
+    return np.asarray(guess)
+
+
+def _sum(guess: Floats, detail: Doubles, field: CompressedField) -> Floats:
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = (guess + detail).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise FormatError("expected finite fields; got others. The store is damaged.")
+    return np.asarray(within(values[None], [field.limits])[0])
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One field to be detailed; see :func:`fit_detail`."""
+
+    field: CompressedField
+    base: bytes
+    unit: float
+    coding: Coding
+    model: Model
+    judge: Judge
+
+    @cached_property
+    def _guess(self) -> Floats:
+        return _guess(self.field, self.coding)
+
+    @cached_property
+    def _bands(self) -> list[Doubles]:
+        assert self.judge.filled is not None, "a detail is of a field on a grid"
+        return to_bands(self.judge.filled.astype(np.float64) - self._guess)
+
+    @property
+    def _by_area(self) -> bool:
+        return not self.coding.free
+
+    def search(self, hint: Hint) -> Fitted:
+        """The step for what the coding asks, and what comes of it."""
+        detailer = _detailer(self.coding, self.model)
+        search, value = self._steps(hint)
+        found: Fitted | None = None
+        while not search.done:
+            step = float(np.float32(search.step * self.unit))
+            shares = detailer.shares(self._bands, step, by_area=self._by_area)
+            code, detail = detailer.encode(self._bands, step, shares, by_area=self._by_area)
+            shown = _sum(self._guess, detail, self.field)
+            correction = self.judge.correction(shown[None], self.unit)
+            whole = with_correction(self.base, code + correction)
+            fitted = Fitted(whole, shown[None], hint, self.field)
+            if search.tell(value(fitted, len(correction))):
+                found = fitted
+        if found is None or not search.met or len(found.payload) > self._most:
+            raise UsageError("expected a detail that keeps what is asked for; found none.")
+        return replace(found, hint=replace(search.hint, detailed=True))
+
+    @property
+    def _most(self) -> float:
+        """Bytes that the payload may have: with a correction on top, any."""
+        free = self.coding.bounded and not self.coding.free
+        return np.inf if free else self.coding.size
+
+    def _steps(self, hint: Hint) -> tuple[StepSearch | BoundSearch, Callable[[Fitted, int], float]]:
+        """Steps to try, and what counts of what they give: beside the bytes of a correction."""
+        coding, own = self.coding, len(self.judge.told[1])
+        if coding.free:
+            bound = (self.judge.bound or self.unit) / self.unit
+            return BoundSearch(bound, self._by_error, hint), lambda f, _: len(f.payload)
+        if coding.rmse:
+            goal = coding.rmse / self.unit
+            return (
+                StepSearch(goal, self._by_error, hint, **_NEAR),
+                lambda f, _: self.judge.rmse_of(f.shown) / self.unit,
+            )
+        return (
+            StepSearch(coding.size - own, self._by_size, hint, **_NEAR),
+            lambda f, correction: len(f.payload) - own - correction,
+        )
+
+    @cached_property
+    def _expected(self) -> tuple[Doubles, Doubles]:
+        """Bytes and error, normalised, that each of ``_OCTAVES`` is expected to give."""
+        area = self.coding.grid.area_weights
+        rows = band_rows(_detailer(self.coding, self.model).grid.shape)
+        pairs = zip(rows[1:], self._bands[1:], strict=True)
+        wide = [np.broadcast_to(area[at], band.shape).reshape(-1) for at, band in pairs]
+        weight = np.concatenate(wide)[::_SAMPLE]
+        bands = [band.reshape(-1) for band in self._bands[1:]]
+        every = np.concatenate(bands)[::_SAMPLE] / self.unit
+        size, error = [], []
+        for octave in _OCTAVES:
+            scaled = np.square(every / 2.0**octave)
+            size.append(_BITS * _SAMPLE * np.log2(1 + scaled).sum() / 16 + len(self.base) + 1)
+            lost = np.where(scaled < 0.36, scaled * weight, 0.09)
+            error.append(2.0**octave * np.sqrt(lost.mean()))
+        return np.array(size), np.array(error)
+
+    def _by_size(self, size: float) -> float:
+        return float(np.interp(-size, -self._expected[0], _OCTAVES))
+
+    def _by_error(self, error: float) -> float:
+        rising = np.maximum.accumulate(self._expected[1])
+        return float(np.interp(np.log2(error), np.log2(rising), _OCTAVES))
