@@ -239,4 +239,5 @@ def _compress_variable(
         correction_bytes=series.corrections,
         bound=coding.max_error,
         relative_bound=coding.max_rel_error,
+        detailed=series.detailed,
     )

@@ -59,6 +59,8 @@ class VariableReport:
     bound, relative_bound : float
         Error that any point may have, in the variable's unit, and relative to the range of each
         field; 0 for any.
+    detailed : bool
+        Whether its last field is a base field and a detail.
     """
 
     name: str
@@ -77,6 +79,7 @@ class VariableReport:
     correction_bytes: int = 0
     bound: float = 0.0
     relative_bound: float = 0.0
+    detailed: bool = False
 
 
 def command_line() -> str:
@@ -126,8 +129,8 @@ def report_table(
             r.name,
             f"{r.steps:,}",
             r.model,
-            f"level {r.bottleneck} of {r.level}",
-            f"{r.numbers:g}x",
+            "detail" if r.detailed else f"level {r.bottleneck} of {r.level}",
+            "-" if r.detailed else f"{r.numbers:g}x",
             _ratio(r.source_bytes, r.payload_bytes, r.mask_bytes),
             f"{r.rmse:.4g} {r.units}",
             f"{r.max_error:.4g} {r.units}",

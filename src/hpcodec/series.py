@@ -111,6 +111,12 @@ class Series:
         return chunk
 
     @property
+    def detailed(self) -> bool:
+        """Whether the last field taken is a base field and a detail."""
+        hint = self._hints.get((-1, True))
+        return hint is not None and bool(hint.detailed)
+
+    @property
     def state(self) -> dict[str, Any]:
         """All that the next field starts from, when it is settled, as JSON holds it."""
         assert self.settled
