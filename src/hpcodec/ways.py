@@ -5,7 +5,6 @@ cells, coding --fit_either--> payload
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_either"]
 
-# Ratios below which the network, and above which a detail is not tried: where the other was better
-# on all validation fields, docs/design/rate.md.
+# Ratios below which the network, and above which a detail is not tried, to save time: far from
+# where they are about equal on validation fields, 50x to 256x (docs/design/rate.md).
 _FINE, _COARSE = 24, 700
-_TIGHT = 10  # the same where there is nothing but a bound
+_TIGHT = 10  # below which the network is not tried where there is nothing but a bound
 
 
 def fit_either(
@@ -61,39 +60,23 @@ def fit_either(
 
     if not coding.detail or judge.filled is None or not np.ptp(cells):
         return network()
-    if hint.detailed is not None:
-        ways = [detail, network] if hint.detailed else [network, detail]
-        return _first(ways)
     whole, by_size = 4 * prod(coding.grid.shape), not coding.rmse and not coding.free
-    if by_size and whole > _COARSE * coding.size:
-        return _first([network, detail])
-    found, refused = _tried(detail)
-    size = coding.size if by_size or found is None else len(found.payload)
-    if found is not None and whole < (_TIGHT if coding.free else _FINE) * size:
-        return found
-    other, other_refused = _tried(network)
-    if found is None or other is None:
-        if found is None and other is None:
-            raise other_refused or refused or UsageError("expected a field; found none.")
-        return found or other  # type: ignore[return-value]  # one of them is
+    few = by_size and whole > _COARSE * coding.size
+    decided = few or hint.detailed is not None
+    first_network = few if hint.detailed is None else not hint.detailed
+    ways = [network, detail] if first_network else [detail, network]
+    found, refused = list[Fitted](), list[UsageError]()
+    for way in ways:
+        try:
+            found.append(way())
+        except UsageError as error:
+            refused.append(error)
+            continue
+        size = coding.size if by_size else len(found[-1].payload)
+        if decided or whole < (_TIGHT if coding.free else _FINE) * size:
+            break
+    if not found:
+        raise refused[ways.index(network)]  # it says what would do
     if by_size:
-        return min(found, other, key=lambda one: judge.rmse_of(one.shown))
-    return min(found, other, key=lambda one: len(one.payload))
-
-
-def _first(ways: list[Callable[[], Fitted]]) -> Fitted:
-    """By the first way that can do what is asked."""
-    found, refused = _tried(ways[0])
-    if found is None:
-        found, _ = _tried(ways[1])
-    if found is None:
-        assert refused is not None
-        raise refused
-    return found
-
-
-def _tried(way: Callable[[], Fitted]) -> tuple[Fitted | None, UsageError | None]:
-    try:
-        return way(), None
-    except UsageError as error:
-        return None, error
+        return min(found, key=lambda one: judge.rmse_of(one.shown))
+    return min(found, key=lambda one: len(one.payload))
