@@ -1,6 +1,6 @@
 """Detail: what a smooth guess of a field lacks, in wavelets on the field's own grid <-> bytes.
 
-field - guess, step --Detailer.encode--> bytes, detail --Detailer.decode--> detail
+bands of it, step --Detailer.encode--> bytes; bytes --Detailer.decode--> Detail
 
 Where bytes are many, no network beats a transform that fits the grid: so a field may have its base
 field alone from the network's side, and all else as detail. The share of it that relief and coasts
@@ -9,9 +9,11 @@ explain, band by band, is told in two numbers a band.
 Layout (format 1, little endian)::
 
     method uint8    2
-    flags  uint8    1: steps are larger towards the poles; plus 2: relief is used
+    flags  uint8    1: steps are larger towards the poles; plus 2: relief is used; plus 4: what
+                    it lacks is guessed by a network
     step   float32  > 0, in the field's unit
     size   uint32   bytes that follow up to a correction
+    by     4 bytes  with such a guess only: the first of the sha256 of the network's weights
     shares float16  with relief only: of orography and of land, for each band but the first
     code            by :mod:`hpcodec.entropy.bands`
 """
@@ -22,6 +24,7 @@ import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +32,18 @@ import numpy.typing as npt
 from hpcodec.entropy.bands import decode_bands, encode_bands
 from hpcodec.errors import FormatError
 from hpcodec.grid import LatLonGrid
+from hpcodec.quarters import LEAST
 from hpcodec.relief import relief_on
 from hpcodec.stages.wavelets import band_rows, band_shapes, from_bands, to_bands
 
-__all__ = ["Detailer", "split_detail"]
+__all__ = ["Detail", "Detailer", "split_detail"]
 
 Doubles = npt.NDArray[np.float64]
 
 _HEAD = struct.Struct("<BBfI")
 _METHOD = 2
-_BY_AREA, _RELIEF = 1, 2
+_BY_AREA, _RELIEF, _RESTORED = 1, 2, 4
+_DIGEST = 4  # bytes
 
 # Least cosine of latitude by which steps grow: near the poles no error is to be ten times others.
 _POLAR = 0.1
@@ -50,6 +55,39 @@ _WORTH = 0.1
 _GAIN = 0.003
 
 _MOST = 2.0**27  # of a coefficient over its step
+
+
+@dataclass(frozen=True, eq=False)
+class Detail:
+    """A detail as its bytes have it.
+
+    Parameters
+    ----------
+    symbols : list of ndarray
+        Whole numbers of each band, coarse to fine.
+    steps : list of ndarray
+        What they count, in each row of each band ``(rows, 1)``, in the field's unit.
+    known : list of ndarray
+        What relief explains of each band, broadcast over it, in the field's unit.
+    restorer : bytes
+        First of the sha256 of the weights that are to guess what it lacks; none for no guess.
+    """
+
+    symbols: list[npt.NDArray[Any]]
+    steps: list[Doubles]
+    known: list[Doubles]
+    restorer: bytes = b""
+
+    @property
+    def bands(self) -> list[Doubles]:
+        """Coefficients in the field's unit."""
+        parts = zip(self.symbols, self.steps, self.known, strict=True)
+        return [np.asarray(symbols * unit + one) for symbols, unit, one in parts]
+
+    @property
+    def values(self) -> Doubles:
+        """The detail ``(rows, columns)`` in the field's unit, without a guess of what it lacks."""
+        return from_bands(self.bands)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +106,15 @@ class Detailer:
     folder: Path
 
     def encode(
-        self, bands: list[Doubles], step: float, shares: Doubles | None, *, by_area: bool
-    ) -> tuple[bytes, Doubles]:
-        """Code of a detail, and what it decodes to, ``(rows, columns)`` float64.
+        self,
+        bands: list[Doubles],
+        step: float,
+        shares: Doubles | None,
+        *,
+        by_area: bool,
+        restorer: bytes = b"",
+    ) -> tuple[bytes, Detail]:
+        """Code of a detail, and what it decodes to.
 
         Parameters
         ----------
@@ -82,20 +126,22 @@ class Detailer:
             From :meth:`shares`.
         by_area : bool
             Whether an error counts by the area of its point, as it does for an RMSE.
+        restorer : bytes
+            Sha256 of the weights that are to guess what it lacks; none for no guess.
         """
-        steps, known = self._steps(step, by_area), self._explained(shares)
+        steps, known = self.steps(step, by_area=by_area), self._explained(shares)
         scaled = [(band - one) / unit for band, one, unit in zip(bands, known, steps, strict=True)]
         scaled = [np.clip(band, -_MOST, _MOST) for band in scaled]
         symbols, code = encode_bands(scaled, _WORTH)
         if shares is not None:
             code = shares.astype("<f2").tobytes() + code
-        flags = _BY_AREA * by_area + _RELIEF * (shares is not None)
+        code = (by := restorer[:_DIGEST]) + code
+        flags = _BY_AREA * by_area + _RELIEF * (shares is not None) + _RESTORED * bool(by)
         head = _HEAD.pack(_METHOD, flags, step, len(code))
-        told = (s * unit + one for s, unit, one in zip(symbols, steps, known, strict=True))
-        return head + code, from_bands(list(told))
+        return head + code, Detail(list(symbols), steps, known, by)
 
-    def decode(self, code: bytes) -> Doubles:
-        """Detail ``(rows, columns)``, in the field's unit, of a code that :meth:`encode` made.
+    def decode(self, code: bytes) -> Detail:
+        """Detail of a code that :meth:`encode` made.
 
         Raises
         ------
@@ -103,9 +149,13 @@ class Detailer:
             If the bytes are none that it makes.
         """
         _, flags, step, _ = _HEAD.unpack_from(code)
-        if flags >= 4 or not 0 < step < np.inf:
+        if flags >= 8 or not 0 < step < np.inf:
             raise FormatError(f"expected a detail; got flags {flags} and step {step}. Damaged.")
-        rest, shares = code[_HEAD.size :], None
+        rest, shares, by = code[_HEAD.size :], None, b""
+        if flags & _RESTORED:
+            by, rest = rest[:_DIGEST], rest[_DIGEST:]
+            if len(by) < _DIGEST or len(self._shapes) < LEAST:
+                raise FormatError("expected a detail that can be restored; got none. Damaged.")
         if flags & _RELIEF:
             count = 2 * (len(self._shapes) - 1)
             if len(rest) < 2 * count:
@@ -113,11 +163,8 @@ class Detailer:
             shares = np.frombuffer(rest, "<f2", count).astype(np.float64).reshape(-1, 2)
             rest = rest[2 * count :]
         symbols = decode_bands(rest, self._shapes)
-        parts = zip(symbols, self._steps(step, bool(flags & _BY_AREA)), strict=True)
-        known = self._explained(shares)
-        with np.errstate(all="ignore"):
-            told = [s * unit + one for (s, unit), one in zip(parts, known, strict=True)]
-            return from_bands(told)
+        steps = self.steps(step, by_area=bool(flags & _BY_AREA))
+        return Detail(list(symbols), steps, self._explained(shares), by)
 
     def shares(self, bands: list[Doubles], step: float, *, by_area: bool) -> Doubles | None:
         """Shares of orography and land in each band but the first, ``(bands, 2)``.
@@ -125,7 +172,7 @@ class Detailer:
         None where they save too little. Many small differences count, few large ones do not.
         """
         shares, before, after = [], 0.0, 0.0
-        steps = self._steps(step, by_area)
+        steps = self.steps(step, by_area=by_area)
         for number in range(1, len(bands)):
             known = np.stack([(one[number] / steps[number]).ravel() for one in self._relief], 1)
             wanted = (bands[number] / steps[number]).ravel()
@@ -146,8 +193,8 @@ class Detailer:
         parts = zip(shares, *(one[1:] for one in self._relief), strict=True)
         return nothing[:1] + [a * high + b * land for (a, b), high, land in parts]
 
-    def _steps(self, step: float, by_area: bool) -> list[Doubles]:
-        """Steps of the rows of each band, columns ``(rows, 1)``."""
+    def steps(self, step: float, *, by_area: bool) -> list[Doubles]:
+        """Steps of the rows of each band, columns ``(rows, 1)``; see :meth:`encode`."""
         area = np.cos(np.deg2rad(self.grid.latitude)) if by_area else np.ones(self.grid.shape[0])
         by_row = float(np.float32(step)) / np.sqrt(np.maximum(area, _POLAR))
         return [by_row[rows][:, None] for rows in band_rows(self.grid.shape)]

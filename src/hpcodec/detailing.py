@@ -86,7 +86,8 @@ def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, mode
     """
     code, _ = split_detail(correction_in(payload))
     detail = _detailer(coding, model).decode(code)
-    return _sum(_guess(field, coding), detail, field)
+    with np.errstate(all="ignore"):
+        return _sum(_guess(field, coding), detail.values, field)
 
 
 def _detailer(coding: Coding, model: Model) -> Detailer:
@@ -142,7 +143,7 @@ class _Task:
             step = float(np.float32(search.step * self.unit))
             shares = detailer.shares(self._bands, step, by_area=self._by_area)
             code, detail = detailer.encode(self._bands, step, shares, by_area=self._by_area)
-            shown = _sum(self._guess, detail, self.field)
+            shown = _sum(self._guess, detail.values, self.field)
             correction = self.judge.correction(shown[None], self.unit)
             whole = with_correction(self.base, code + correction)
             fitted = Fitted(whole, shown[None], hint, self.field)

@@ -11,11 +11,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from hpcodec.errors import ModelError
 from hpcodec.models import STATICS, WEIGHTS, find_models, resolve_device, search_path
-from hpcodec.train.config import TrainConfig, read_config
+from hpcodec.train.config import TrainConfig, read_config, read_toml
+from hpcodec.train.examples import make_examples
 from hpcodec.train.loop import Run
 from hpcodec.train.prepare import prepare
 from hpcodec.train.publish import publish
-from hpcodec.train.run import open_run
+from hpcodec.train.restorer import (
+    RestorerConfig,
+    RestorerRun,
+    publish_restorer,
+    restorer_config,
+)
+from hpcodec.train.run import open_run, require_checkpoint
 from hpcodec.train.statics import make_statics
 
 __all__ = ["run_training"]
@@ -54,8 +61,15 @@ def run_training(
     quiet : bool
         No progress on stderr.
     """
-    config = read_config(config_path)
     console = Console(stderr=True, quiet=quiet)
+    if (told := read_toml(config_path)).get("kind") == "restorer":
+        wanted = restorer_config(told, config_path)
+        restored = _train_restorer(wanted, data, folder, prepared, device, console, resume=resume)
+        if publish_to is not None:
+            publish_restorer(restored, publish_to)
+            print(publish_to)  # noqa: T201  (the result of the command)
+        return
+    config = read_config(config_path)
     if not (prepared / "index.json").exists():
         console.print(f"preparing the fields of {data} in {prepared}")
         prepare(data, (*config.train, *config.validation), prepared)
@@ -98,15 +112,8 @@ def _start(config: TrainConfig) -> Path | None:
 
 def _train(run: Run, console: Console) -> None:
     """Advance a run to its end, telling loss, validation errors and time left."""
-    columns = (
-        TextColumn("train {task.fields[loss]}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     hidden = console.quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=console, disable=hidden) as progress:
+    with _progress(console, hidden=hidden) as progress:
         task = progress.add_task("", total=run.config.steps, completed=run.step, loss="")
         for report in run:
             if report.step % _SHOWN == 0:
@@ -119,3 +126,50 @@ def _train(run: Run, console: Console) -> None:
                     if s.bottleneck == run.network.architecture.level
                 )
                 console.print(f"step {report.step}: validation RMSE in bytes: {lines}")
+
+
+def _train_restorer(
+    config: RestorerConfig,
+    data: Path,
+    folder: Path,
+    prepared: Path,
+    device: str,
+    console: Console,
+    *,
+    resume: bool,
+) -> RestorerRun:
+    """Make the examples, and advance a run to its end, telling loss and validation errors."""
+    require_checkpoint(folder, resume=resume)
+    if not (prepared / "index.json").exists():
+        console.print(f"coding the fields of {data} in {prepared}")
+        model = next(iter(find_models().values()))  # any: all have the same static fields
+        make_examples(
+            data, config.train, prepared, model=model, shares=config.shares, seed=config.seed
+        )
+        make_examples(
+            data, config.validation, prepared, model=model, shares=config.validation_shares
+        )
+    run = RestorerRun(config, prepared, folder, resolve_device(device))
+    if resume:
+        run.resume()
+    hidden = console.quiet or not sys.stderr.isatty()
+    with _progress(console, hidden=hidden) as progress:
+        task = progress.add_task("", total=config.steps, completed=run.step, loss="")
+        for step, loss, scores in run:
+            if step % _SHOWN == 0:
+                progress.update(task, completed=step, loss=f"loss {loss:.3f}")
+            if scores:
+                told = ", ".join(f"{one['field'][:12]} {one['error']:.3f}" for one in scores)
+                console.print(f"step {step}: error over that without: {told}")
+    return run
+
+
+def _progress(console: Console, *, hidden: bool) -> Progress:
+    columns = (
+        TextColumn("train {task.fields[loss]}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=hidden)

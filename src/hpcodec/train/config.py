@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from hpcodec.errors import UsageError, nearest
 from hpcodec.networks.architecture import Architecture
 
-__all__ = ["TrainConfig", "read_config"]
+__all__ = ["TrainConfig", "build", "read_config", "read_toml"]
 
 T = TypeVar("T")
 
@@ -74,6 +74,20 @@ class TrainConfig:
     architecture: Architecture = field(default_factory=Architecture)
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file has.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected a training configuration in {path}; got {error}.") from error
+
+
 def read_config(path: Path) -> TrainConfig:
     """Configuration in a TOML file whose keys are the fields of :class:`TrainConfig`.
 
@@ -82,17 +96,15 @@ def read_config(path: Path) -> TrainConfig:
     UsageError
         If the file is not TOML, lacks a key, or has an unknown one, or a value of another type.
     """
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected a training configuration in {path}; got {error}.") from error
+    data = read_toml(path)
     shape = data.pop("architecture", {})
     if not isinstance(shape, dict):
         raise UsageError(f"{path}: expected a table as 'architecture'; got {shape!r}.")
-    return _build(TrainConfig, data | {"architecture": _build(Architecture, shape, path)}, path)
+    return build(TrainConfig, data | {"architecture": build(Architecture, shape, path)}, path)
 
 
-def _build(kind: type[T], data: dict[str, Any], path: Path) -> T:
+def build(kind: type[T], data: dict[str, Any], path: Path) -> T:
+    """A frozen dataclass of what a TOML file has; see :func:`read_config`."""
     known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in data:
         if key not in known:

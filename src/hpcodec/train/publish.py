@@ -33,7 +33,7 @@ from hpcodec.train.evaluate import Score, evaluate, load_validation
 from hpcodec.train.fields import PreparedField, read_index
 from hpcodec.train.run import matching
 
-__all__ = ["publish"]
+__all__ = ["commit", "publish"]
 
 # Training fields that the entropy model is learned from: a few to begin with, coded without one,
 # then more, coded as the product does; and at how many steps each.
@@ -191,17 +191,22 @@ def _provenance(
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     metrics = [json.loads(line) for line in lines]
     best = min(metrics, key=lambda line: float(line["figure"]))
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "steps": best["step"],
         "of": config.steps,
         "batch": config.batch,
         "seed": config.seed,
         "start": config.start,
-        "commit": commit,
+        "commit": commit(),
         "figures": [{"step": line["step"], "figure": line["figure"]} for line in metrics],
         "credits": list(config.credits),
         "data": [{"file": f.file, "sha256": f.sha256, "step": f.step} for f in training],
     }
+
+
+def commit() -> str:
+    """Commit of the code that runs; empty outside a repository."""
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()

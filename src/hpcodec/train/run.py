@@ -20,7 +20,7 @@ from hpcodec.train.evaluate import load_validation
 from hpcodec.train.fields import PreparedField, TrainingFields, read_index
 from hpcodec.train.loop import Run, measure_spread
 
-__all__ = ["matching", "open_run"]
+__all__ = ["matching", "open_run", "require_checkpoint"]
 
 
 def matching(fields: tuple[PreparedField, ...], patterns: tuple[str, ...]) -> list[PreparedField]:
@@ -71,10 +71,7 @@ def open_run(
     UsageError
         If the folder has a run and ``resume`` is off, or has none and it is on.
     """
-    checkpoint = folder / "checkpoint.pt"
-    if resume != checkpoint.exists():
-        state, advice = ("no", "Drop --resume") if resume else ("a", "Give --resume or another one")
-        raise UsageError(f"{folder} has {state} checkpoint. {advice}.")
+    require_checkpoint(folder, resume=resume)
     torch.manual_seed(config.seed)
     known = config.architecture.variables
     target = torch.device(device)
@@ -102,6 +99,19 @@ def open_run(
     if resume:
         run.resume()
     return run
+
+
+def require_checkpoint(folder: Path, *, resume: bool) -> None:
+    """Refuse to begin where a run is, and to resume where none is.
+
+    Raises
+    ------
+    UsageError
+        If the folder has a run and ``resume`` is off, or has none and it is on.
+    """
+    if resume != (folder / "checkpoint.pt").exists():
+        state, advice = ("no", "Drop --resume") if resume else ("a", "Give --resume or another one")
+        raise UsageError(f"{folder} has {state} checkpoint. {advice}.")
 
 
 def _agreeing(path: Path, network: FieldSpaceAutoencoder) -> dict[str, torch.Tensor]:
