@@ -181,6 +181,10 @@ def test_damaged_details_are_refused() -> None:
     assert split_detail(b"\1rest") == (b"", b"\1rest")
     with pytest.raises(FormatError, match="expected a detail"):
         split_detail(code[:-1])
-    for wrong in (b"\2\x08" + code[2:], code[:2] + b"\0\0\xc0\x7f" + code[6:], b"\2\2" + code[2:20]):
+    for wrong in (
+        b"\2\x08" + code[2:],
+        code[:2] + b"\0\0\xc0\x7f" + code[6:],
+        b"\2\2" + code[2:20],
+    ):
         with pytest.raises(FormatError):
             detailer.decode(wrong)

@@ -16,11 +16,10 @@ import numpy.typing as npt
 
 from hpcodec.stages.wavelets import from_bands
 
-__all__ = ["CHANNELS", "LEAST", "from_quarters", "to_quarters"]
+__all__ = ["LEAST", "from_quarters", "to_quarters"]
 
 Doubles = npt.NDArray[np.float64]
 
-CHANNELS = 16
 LEAST = 7
 """Bands of a field that has two halvings."""
 

@@ -17,9 +17,10 @@ from safetensors import SafetensorError
 from hpcodec.containment import damaged
 from hpcodec.errors import FormatError, ModelError
 from hpcodec.metadata import Digest, read_object
+from hpcodec.networks.architecture import RestorerShape
 
 if TYPE_CHECKING:
-    from hpcodec.networks.restorer import Restorer, RestorerShape
+    from hpcodec.networks.restorer import Restorer
 
 __all__ = [
     "RESTORER",
@@ -102,7 +103,7 @@ def load_restorer(folder: Path) -> tuple[Restorer, RestorerShape]:
     import torch
     from safetensors.torch import load_file
 
-    from hpcodec.networks.restorer import Restorer, RestorerShape
+    from hpcodec.networks.restorer import Restorer
 
     own = restorer_of(folder)
     parts = read_restorer_card(own).shape

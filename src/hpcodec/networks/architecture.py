@@ -1,10 +1,13 @@
-"""The configuration of a network, as a model's card keeps it."""
+"""The configurations of networks, as their cards keep them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Architecture"]
+__all__ = ["CHANNELS", "Architecture", "RestorerShape"]
+
+CHANNELS = 16
+"""Of two halvings of a detail at a quarter of its resolution."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,33 @@ class Architecture:
     def wide(self) -> int:
         """Finest level with stages of full width, and with a stage of the encoder."""
         return min(self.level, self.attend + 1)
+
+
+@dataclass(frozen=True)
+class RestorerShape:
+    """The whole configuration of a restorer.
+
+    Parameters
+    ----------
+    width, blocks : int
+        Channels, and residual blocks of two 3x3 convolutions.
+    embedding : int
+        Numbers that say what variable it is, and how much of it is told.
+    variables : tuple of str
+        CF standard names with an embedding of their own; any other shares one.
+    """
+
+    width: int = 64
+    blocks: int = 4
+    embedding: int = 32
+    variables: tuple[str, ...] = ()
+
+    @property
+    def reach(self) -> int:
+        """Places on each side that an output depends on."""
+        return 2 * self.blocks + 2
+
+    def index(self, standard_name: str) -> int:
+        """Embedding of a variable: 0 for any that has none of its own."""
+        known = self.variables
+        return 1 + known.index(standard_name) if standard_name in known else 0

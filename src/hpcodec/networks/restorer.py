@@ -9,15 +9,13 @@ at a quarter of its resolution (:mod:`hpcodec.quarters`), which keeps it fast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hpcodec.quarters import CHANNELS
+from hpcodec.networks.architecture import CHANNELS, RestorerShape
 
-__all__ = ["ACTIVITIES", "INPUTS", "Restorer", "RestorerShape"]
+__all__ = ["ACTIVITIES", "INPUTS", "Restorer"]
 
 ACTIVITIES = 5
 """Halvings whose mean magnitude is told."""
@@ -27,36 +25,6 @@ _CODED = CHANNELS + CHANNELS - 1  # symbols, and what relief explains
 
 INPUTS = _CODED + _STATICS
 """Channels: of symbols, of what relief explains, of orography and land, and of the latitude."""
-
-
-@dataclass(frozen=True)
-class RestorerShape:
-    """The whole configuration of a restorer.
-
-    Parameters
-    ----------
-    width, blocks : int
-        Channels, and residual blocks of two 3x3 convolutions.
-    embedding : int
-        Numbers that say what variable it is, and how much of it is told.
-    variables : tuple of str
-        CF standard names with an embedding of their own; any other shares one.
-    """
-
-    width: int = 64
-    blocks: int = 4
-    embedding: int = 32
-    variables: tuple[str, ...] = ()
-
-    @property
-    def reach(self) -> int:
-        """Places on each side that an output depends on."""
-        return 2 * self.blocks + 2
-
-    def index(self, standard_name: str) -> int:
-        """Embedding of a variable: 0 for any that has none of its own."""
-        known = self.variables
-        return 1 + known.index(standard_name) if standard_name in known else 0
 
 
 class Restorer(nn.Module):

@@ -27,6 +27,8 @@ __all__ = ["Example", "make_examples", "read_examples"]
 
 Halves = npt.NDArray[np.float16]
 
+_MOST = 6e4  # near what float16 holds
+
 _FIELDS, _STEPS = 2, 2  # of a variable of a file, at most; and of a field
 
 
@@ -158,7 +160,7 @@ def _examples_of(
                 for share in map(float, chosen):
                     inputs, gone = _coded(field, spec.grid, model, share)
                     name = f"{number:05}.npz"
-                    np.savez(folder / name, coded=inputs.coded.astype("f2"), lost=gone.astype("f2"))
+                    np.savez(folder / name, coded=_half(inputs.coded), lost=_half(gone))
                     yield Example(
                         file=str(path.relative_to(data)),
                         sha256=digest,
@@ -186,9 +188,13 @@ def _coded(
     return Inputs.of(detail), lost(bands, detail)
 
 
+def _half(values: npt.NDArray[np.floating]) -> Halves:
+    return np.asarray(np.clip(values, -_MOST, _MOST), np.float16)
+
+
 def _statics(grid: LatLonGrid, model: Path, folder: Path) -> str:
     rows = np.asarray(grid.latitude, np.float64).tobytes()
     key = hashlib.sha256(rows + np.asarray(grid.longitude, np.float64).tobytes()).hexdigest()[:16]
     if not (folder / f"statics-{key}.npy").exists():
-        np.save(folder / f"statics-{key}.npy", Restoring(grid, model).statics.astype("f2"))
+        np.save(folder / f"statics-{key}.npy", _half(Restoring(grid, model).statics))
     return f"statics-{key}.npy"

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from hpcodec.errors import UsageError
 from hpcodec.models import file_digest
-from hpcodec.networks.restorer import Restorer, RestorerShape
+from hpcodec.networks.architecture import RestorerShape
+from hpcodec.networks.restorer import Restorer
 from hpcodec.restorers import RESTORER_CARD, WEIGHTS
 from hpcodec.train.config import build
 from hpcodec.train.examples import Example, read_examples
