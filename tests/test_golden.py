@@ -24,6 +24,8 @@ from tests.golden.make import (
     ARRAYS,
     CASES,
     FOLDER,
+    MODEL,
+    RESTORING,
     chunks,
     decoded,
     golden_models,
@@ -116,22 +118,23 @@ def test_metadata_keep_the_schema(case: str) -> None:
 def test_without_its_model(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The base field is the same, and what is missing is named."""
     path = str(FOLDER / case / "store.zarr")
-    weights = load_model("tiny-l5").card.weights
+    name = RESTORING if case == "detail-restored" else MODEL
+    weights = load_model(name).card.weights
     monkeypatch.setattr("hpcodec.models.search_path", lambda: [tmp_path])
     load_model.cache_clear()
     about = describe(path)
     for item in about["variables"].values():
-        assert (item["model"], item["weights"]) == ("tiny-l5", weights)
+        assert (item["model"], item["weights"]) == (name, weights)
         assert not item["installed"]
     decompress(path, str(tmp_path / "coarse.nc"), level=3)
     with (
         np.load(FOLDER / case / "decoded.npz") as expected,
         xr.open_dataset(tmp_path / "coarse.nc", decode_cf=False) as coarse,
     ):
-        for name in about["variables"]:
-            values = coarse[name].values.reshape(-1, 768)
-            np.testing.assert_array_equal(values, expected[f"{name}.3"])
+        for variable in about["variables"]:
+            values = coarse[variable].values.reshape(-1, 768)
+            np.testing.assert_array_equal(values, expected[f"{variable}.3"])
     for finding in validate(path):
         assert finding.rule == "model"
-        assert re.search(f"'tiny-l5' with weights sha256 {weights}", finding.what)
+        assert re.search(f"'{name}' with weights sha256 {weights}", finding.what)
     assert len(validate(path)) == len(about["variables"])

@@ -27,7 +27,8 @@ from hpcodec.entropy.coding import decode_level, encode_level
 from hpcodec.errors import FormatError, GridError, ModelError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid, cell_count
-from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
+from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.wire import pack
 from hpcodec.stages.zarr_store import open_store
 from tests.fuzz.target import CORPUS, TARGETS, try_one

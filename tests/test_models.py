@@ -18,7 +18,6 @@ from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import LatLonGrid
 from hpcodec.models import (
-    WEIGHTS,
     choose_model,
     find_models,
     load_model,
@@ -27,6 +26,7 @@ from hpcodec.models import (
     statics_of,
 )
 from hpcodec.pipeline import encode_fields
+from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.dataset import find_fields
 from tests.synthetic import MODEL, series, waves
 

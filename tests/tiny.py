@@ -30,10 +30,11 @@ from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, Tables
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count
-from hpcodec.models import WEIGHTS, file_digest
+from hpcodec.models import file_digest
 from hpcodec.networks.architecture import Architecture
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
 from hpcodec.networks.sphere import to_faces
+from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.stages.wire import pack
 from hpcodec.train import entropy as training

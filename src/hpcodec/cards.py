@@ -75,6 +75,8 @@ class ModelCard:
     shifts : tuple of float
         Octaves by which the steps of a variable's training fields are larger, for as many bytes,
         than those of the operating points; in the order of the embeddings. None if not measured.
+    restorer : str
+        Sha256 of the weights of the network that guesses what details lack; empty for none.
     """
 
     name: Name
@@ -87,6 +89,7 @@ class ModelCard:
     serves: tuple[dict[str, Any], ...] = field(default=(), metadata=OPTIONAL)
     validation: tuple[dict[str, Any], ...] = field(default=(), metadata=OPTIONAL)
     shifts: tuple[float, ...] = field(default=(), metadata=OPTIONAL)
+    restorer: Digest = field(default="", metadata=OPTIONAL)
 
     def best_bottleneck(self, size: int, level: int) -> tuple[int, OperatingPoint]:
         """Bottleneck with the least validation error in ``size`` bytes, and the point expected.

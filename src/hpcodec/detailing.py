@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,20 @@ import numpy.typing as npt
 from hpcodec.base_field import base_cells
 from hpcodec.bound_search import BoundSearch
 from hpcodec.coarse import in_units
-from hpcodec.detail import Detailer, split_detail
-from hpcodec.errors import FormatError, UsageError
+from hpcodec.detail import Detail, Detailer, split_detail
+from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitting import Fitted, value_scale
 from hpcodec.grid import BASE_LEVEL, LatLonGrid
 from hpcodec.judge import Judge
 from hpcodec.models import Model
+from hpcodec.quarters import LEAST
+from hpcodec.restoring import Restoring
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import normalise, within
 from hpcodec.stages.wavelets import band_rows, to_bands
 from hpcodec.stages.wire import correction_in, pack, with_correction
-from hpcodec.step_search import Hint, StepSearch
+from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
 __all__ = ["decode_detailed", "fit_detail"]
 
@@ -35,6 +38,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 _BASE_STEP = 2.0  # of level 9, normalised: a sixteenth at the base field
+
+_Value = Callable[[bytes, Detail], tuple[float, Fitted | None]]
 
 # What a step is expected to give: octaves of the step beside the field's scale, and how many of
 # its coefficients are looked at.
@@ -62,7 +67,10 @@ def fit_detail(
     number, code = judge.told
     field = replace(field, limits=judge.limits, mask=number, mask_code=code)
     unit = value_scale(cells, scaling, coding)
-    return _Task(field, pack(field, model.entropy), unit, coding, model, judge).search(hint)
+    task = _Task(field, pack(field, model.entropy), unit, coding, model, judge)
+    restorer = bytes.fromhex(model.card.restorer) if task.restorable else b""
+    found, worse = task.search(hint, restorer)
+    return task.search(hint, b"")[0] if worse else found
 
 
 def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, model: Model) -> Floats:
@@ -83,16 +91,41 @@ def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, mode
     ------
     FormatError
         If it is damaged.
+    ModelError
+        If a network is to guess what it lacks that the model has not.
     """
     code, _ = split_detail(correction_in(payload))
     detail = _detailer(coding, model).decode(code)
     with np.errstate(all="ignore"):
-        return _sum(_guess(field, coding), detail.values, field)
+        values = _restored(detail, coding, model) if detail.restorer else detail.values
+        return _sum(_guess(field, coding), values, field)
 
 
 def _detailer(coding: Coding, model: Model) -> Detailer:
     assert isinstance(coding.grid, LatLonGrid)  # no other coding has details
-    return Detailer(coding.grid, model.folder)
+    return _made(coding.grid, model.folder)
+
+
+@lru_cache(maxsize=4)
+def _made(grid: LatLonGrid, folder: Path) -> Detailer:
+    return Detailer(grid, folder)
+
+
+def _restored(detail: Detail, coding: Coding, model: Model) -> Doubles:
+    if not model.card.restorer.startswith(detail.restorer.hex()):
+        raise ModelError(
+            f"expected a restorer with weights sha256 {detail.restorer.hex()}... beside model "
+            f"'{coding.model}'; got {model.card.restorer[:8] or 'none'}. Install the hpcodec "
+            "release that wrote the store."
+        )
+    assert isinstance(coding.grid, LatLonGrid)
+    return _restoring(coding.grid, model.folder).restore(detail, coding.variable)
+
+
+@lru_cache(maxsize=4)
+def _restoring(grid: LatLonGrid, folder: Path) -> Restoring:
+    """Kept with its static fields: these take longer than a field."""
+    return Restoring(grid, folder)
 
 
 def _guess(field: CompressedField, coding: Coding) -> Floats:
@@ -134,24 +167,49 @@ class _Task:
     def _by_area(self) -> bool:
         return not self.coding.free
 
-    def search(self, hint: Hint) -> Fitted:
-        """The step for what the coding asks, and what comes of it."""
+    def search(self, hint: Hint, restorer: bytes) -> tuple[Fitted, bool]:
+        """What comes of the step for what the coding asks; and whether restoring makes it worse.
+
+        ``restorer`` is the sha256 of the weights that are to guess what the detail lacks, if any.
+        """
         detailer = _detailer(self.coding, self.model)
         search, value = self._steps(hint)
-        found: Fitted | None = None
+        found: tuple[bytes, Detail, Fitted | None] | None = None
         while not search.done:
             step = float(np.float32(search.step * self.unit))
             shares = detailer.shares(self._bands, step, by_area=self._by_area)
-            code, detail = detailer.encode(self._bands, step, shares, by_area=self._by_area)
-            shown = _sum(self._guess, detail.values, self.field)
-            correction = self.judge.correction(shown[None], self.unit)
-            whole = with_correction(self.base, code + correction)
-            fitted = Fitted(whole, shown[None], hint, self.field)
-            if search.tell(value(fitted, len(correction))):
-                found = fitted
-        if found is None or not search.met or len(found.payload) > self._most:
-            raise UsageError("expected a detail that keeps what is asked for; found none.")
-        return replace(found, hint=replace(search.hint, detailed=True))
+            coded = detailer.encode(
+                self._bands, step, shares, by_area=self._by_area, restorer=restorer
+            )
+            number, finished = value(*coded)
+            if search.tell(number):
+                found = *coded, finished
+        if found is None or not search.met:
+            raise _missed()
+        code, detail, finished = found
+        fitted = finished or self._finished(code, detail)
+        if len(fitted.payload) > self._most:
+            raise _missed()
+        worse = bool(restorer) and (
+            self.judge.rmse_of(self._shown(detail.values)) < self.judge.rmse_of(fitted.shown)
+        )
+        return replace(fitted, hint=replace(search.hint, detailed=True)), worse
+
+    def _finished(self, code: bytes, detail: Detail) -> Fitted:
+        """Payload with what keeps a bound, and what a reader gets before that."""
+        restores = bool(detail.restorer)
+        values = _restored(detail, self.coding, self.model) if restores else detail.values
+        shown = self._shown(values)
+        correction = self.judge.correction(shown, self.unit)
+        return Fitted(with_correction(self.base, code + correction), shown, AS_EXPECTED, self.field)
+
+    def _shown(self, detail: Doubles) -> Floats:
+        return _sum(self._guess, detail, self.field)[None]
+
+    @property
+    def restorable(self) -> bool:
+        """Whether the grid is fine enough."""
+        return len(self._bands) >= LEAST
 
     @property
     def _most(self) -> float:
@@ -159,22 +217,26 @@ class _Task:
         free = self.coding.bounded and not self.coding.free
         return np.inf if free else self.coding.size
 
-    def _steps(self, hint: Hint) -> tuple[StepSearch | BoundSearch, Callable[[Fitted, int], float]]:
+    def _steps(self, hint: Hint) -> tuple[StepSearch | BoundSearch, _Value]:
         """Steps to try, and what counts of what they give: beside the bytes of a correction."""
         coding, own = self.coding, len(self.judge.told[1])
+
+        def whole(code: bytes, detail: Detail) -> tuple[float, Fitted]:
+            fitted = self._finished(code, detail)
+            return len(fitted.payload), fitted
+
+        def error(code: bytes, detail: Detail) -> tuple[float, Fitted]:
+            fitted = self._finished(code, detail)
+            return self.judge.rmse_of(fitted.shown) / self.unit, fitted
+
         if coding.free:
             bound = (self.judge.bound or self.unit) / self.unit
-            return BoundSearch(bound, self._by_error, hint), lambda f, _: len(f.payload)
+            return BoundSearch(bound, self._by_error, hint), whole
         if coding.rmse:
             goal = coding.rmse / self.unit
-            return (
-                StepSearch(goal, self._by_error, hint, **_NEAR),
-                lambda f, _: self.judge.rmse_of(f.shown) / self.unit,
-            )
-        return (
-            StepSearch(coding.size - own, self._by_size, hint, **_NEAR),
-            lambda f, correction: len(f.payload) - own - correction,
-        )
+            return StepSearch(goal, self._by_error, hint, **_NEAR), error
+        near = StepSearch(coding.size - own, self._by_size, hint, **_NEAR)
+        return near, lambda code, _: (len(with_correction(self.base, code)) - own, None)
 
     @cached_property
     def _expected(self) -> tuple[Doubles, Doubles]:
@@ -200,3 +262,7 @@ class _Task:
     def _by_error(self, error: float) -> float:
         rising = np.maximum.accumulate(self._expected[1])
         return float(np.interp(np.log2(error), np.log2(rising), _OCTAVES))
+
+
+def _missed() -> UsageError:
+    return UsageError("expected a detail that keeps what is asked for; found none.")

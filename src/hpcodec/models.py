@@ -25,6 +25,7 @@ from hpcodec.entropy.tables import EntropyModel
 from hpcodec.errors import FormatError, ModelError, UsageError, nearest
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
+from hpcodec.restorers import WEIGHTS, restorer_of
 
 if TYPE_CHECKING:
     from hpcodec.stages.transform import Coder
@@ -39,7 +40,7 @@ __all__ = [
     "model_for",
 ]
 
-WEIGHTS, STATICS = "model.safetensors", "statics.safetensors"
+STATICS = "statics.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,10 @@ def load_model(name: str, weights: str = "") -> Model:
     card = read_card(folder)
     if weights not in ("", card.weights):
         raise _not_installed(name, weights, f"weights {card.weights}")
-    for path, digest in ((folder / WEIGHTS, card.weights), (statics_of(folder), card.statics)):
+    files = {folder / WEIGHTS: card.weights, statics_of(folder): card.statics}
+    if card.restorer:
+        files[restorer_of(folder) / WEIGHTS] = card.restorer
+    for path, digest in files.items():
         if not path.is_file() or file_digest(path) != digest:
             raise ModelError(
                 f"expected {path} with sha256 {digest[:16]}..., as the model's card has it; got "

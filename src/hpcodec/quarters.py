@@ -45,7 +45,7 @@ def to_quarters(bands: Sequence[Doubles]) -> Doubles:
 
 def from_quarters(channels: Doubles, shapes: Sequence[tuple[int, int]]) -> list[Doubles]:
     """Means of two halvings and their six bands, of the last six ``shapes``, of channels."""
-    *_, (fine_rows, fine_columns) = channels.shape
+    fine_rows, fine_columns = channels.shape[1:]
     found = [channels[0]]
     found += [channels[1 + n][:rows, :columns] for n, (rows, columns) in enumerate(shapes[-6:-3])]
     for number, (rows, columns) in enumerate(shapes[-3:]):

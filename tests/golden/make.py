@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,15 +33,19 @@ from hpcodec.entropy.activity import known_features
 from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.fields import Coding, Scaling
-from hpcodec.models import STATICS, WEIGHTS, file_digest, load_model
+from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.networks.architecture import RestorerShape
+from hpcodec.restorers import RESTORER, WEIGHTS
 from hpcodec.stages.wire import pack, split_payloads, unpack
 from hpcodec.stages.zarr_store import open_store
+from hpcodec.train.examples import make_examples
+from hpcodec.train.restorer import RestorerConfig, RestorerRun, publish_restorer
 from tests.synthetic import rich, series
 from tests.tiny import architecture, coder, fitted_entropy, smooth_cells, static_fields, step_of
 
 FOLDER = Path(__file__).parent / "v1.0"
 MODELS, LIST = FOLDER / "models", "SHA256SUMS"
-MODEL, LEVEL = "tiny-l5", 5
+MODEL, RESTORING, LEVEL = "tiny-l5", "tiny-l5-restoring", 5
 
 Values = npt.NDArray[np.float32]
 
@@ -129,6 +134,16 @@ def calm() -> xr.Dataset:
     return data
 
 
+def fronts() -> xr.Dataset:
+    """Edges that go on and on, so that a network can learn what of them is lost."""
+    data = series(2)
+    polar, east = np.meshgrid(np.deg2rad(data.lat), np.deg2rad(data.lon), indexing="ij")
+    for step in range(2):
+        wave = np.sin(3 * east + step + 2 * np.sin(2 * polar))
+        data["t2m"].values[step] = 280 + 9 * np.cos(polar) * np.tanh(5 * wave)
+    return data
+
+
 CASES: dict[str, Callable[[Path], None]] = {
     "ratio": store(series(3)),
     "rmse": store(series(1), rmse={"t2m": 0.5}),
@@ -149,6 +164,7 @@ CASES: dict[str, Callable[[Path], None]] = {
     "effort": store(series(1), effort=1),
     "detail": store(calm(), rmse={"t2m": 0.02}),
     "detail-bound": store(calm(), ratio=None, max_error={"t2m": 0.02}),
+    "detail-restored": store(fronts(), rmse={"t2m": 0.8}, model=RESTORING),
     "zarr-v2": array(2),
     "zarr-v3": array(3),
 }
@@ -237,6 +253,35 @@ def make_model(folder: Path) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 
 
+def make_restoring_model(folder: Path, like: Path) -> None:
+    """The same with a restorer that has learned a little of the fields of the golden stores."""
+    shutil.copytree(like, folder)
+    data, run = folder / "data", folder / "run"
+    data.mkdir()
+    fronts().to_netcdf(data / "fronts.nc")
+    config = RestorerConfig(
+        kind="restorer",
+        description="Of one field, for tests of the format.",
+        train=("*.nc",),
+        validation=("*.nc",),
+        shares=tuple(np.geomspace(0.02, 0.4, 24)),
+        steps=600,
+        side=10,
+        validate_every=600,
+        shape=RestorerShape(width=8, blocks=1, embedding=4, variables=("air_temperature",)),
+    )
+    make_examples(data, config.train, run, model=folder, shares=config.shares)
+    trained = RestorerRun(config, run, run, "cpu")
+    for _ in trained:
+        pass
+    publish_restorer(trained, folder / RESTORER)
+    shutil.rmtree(run)
+    shutil.rmtree(data)
+    card = json.loads((folder / CARD).read_text("utf-8"))
+    card |= {"name": folder.name, "restorer": file_digest(folder / RESTORER / WEIGHTS)}
+    (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+
+
 def make(case: str) -> None:
     folder = FOLDER / case
     folder.mkdir(parents=True)
@@ -272,6 +317,8 @@ def main() -> None:
         )
     if not (MODELS / MODEL).exists():
         make_model(MODELS / MODEL)
+    if not (MODELS / RESTORING).exists():
+        make_restoring_model(MODELS / RESTORING, MODELS / MODEL)
     with golden_models():
         for case in CASES:
             if not (FOLDER / case).exists():

@@ -23,8 +23,9 @@ from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import FINEST_LEVEL
-from hpcodec.models import WEIGHTS, file_digest
+from hpcodec.models import file_digest
 from hpcodec.networks.field_space import FieldSpaceAutoencoder
+from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.transform import Coder, static_pyramid
 from hpcodec.stages.wire import pack
 from hpcodec.train.config import TrainConfig

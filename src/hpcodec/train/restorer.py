@@ -169,7 +169,7 @@ class RestorerRun:
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             for average, now in pairs:
                 average.lerp_(now, 1 - keep)
-        return float(loss)
+        return float(loss.detach())
 
     def _schedule(self) -> float:
         warm = min(1.0, (self.step + 1) / _WARM_UP)
