@@ -20,6 +20,7 @@ Layout (format 1, little endian)::
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,12 +72,15 @@ class Detail:
         What relief explains of each band, broadcast over it, in the field's unit.
     restorer : bytes
         First of the sha256 of the weights that are to guess what it lacks; none for no guess.
+    octave : float
+        Logarithm of the step at the equator.
     """
 
     symbols: list[npt.NDArray[Any]]
     steps: list[Doubles]
     known: list[Doubles]
     restorer: bytes = b""
+    octave: float = 0.0
 
     @property
     def bands(self) -> list[Doubles]:
@@ -138,7 +142,7 @@ class Detailer:
         code = (by := restorer[:_DIGEST]) + code
         flags = _BY_AREA * by_area + _RELIEF * (shares is not None) + _RESTORED * bool(by)
         head = _HEAD.pack(_METHOD, flags, step, len(code))
-        return head + code, Detail(list(symbols), steps, known, by)
+        return head + code, Detail(list(symbols), steps, known, by, math.log2(step))
 
     def decode(self, code: bytes) -> Detail:
         """Detail of a code that :meth:`encode` made.
@@ -164,7 +168,7 @@ class Detailer:
             rest = rest[2 * count :]
         symbols = decode_bands(rest, self._shapes)
         steps = self.steps(step, by_area=bool(flags & _BY_AREA))
-        return Detail(list(symbols), steps, self._explained(shares), by)
+        return Detail(list(symbols), steps, self._explained(shares), by, math.log2(step))
 
     def shares(self, bands: list[Doubles], step: float, *, by_area: bool) -> Doubles | None:
         """Shares of orography and land in each band but the first, ``(bands, 2)``.

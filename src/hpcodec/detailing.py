@@ -5,6 +5,7 @@ cells, field on its grid --fit_detail--> payload;   payload --decode_detailed-->
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -201,7 +202,8 @@ class _Task:
         values = _restored(detail, self.coding, self.model) if restores else detail.values
         shown = self._shown(values)
         correction = self.judge.correction(shown, self.unit)
-        return Fitted(with_correction(self.base, code + correction), shown, AS_EXPECTED, self.field)
+        payload = with_correction(self.base, code + correction)
+        return Fitted(payload, shown, AS_EXPECTED, self.field, detail.octave - math.log2(self.unit))
 
     def _shown(self, detail: Doubles) -> Floats:
         return _sum(self._guess, detail, self.field)[None]

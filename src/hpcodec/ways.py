@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_either"]
 
-# Ratios below which the network, and above which a detail is not tried, to save time: far from
-# where they are about equal on validation fields, 50x to 256x (docs/design/rate.md).
-_FINE, _COARSE = 24, 700
-_TIGHT = 10  # below which the network is not tried where there is nothing but a bound
+# Ratio below which the network is not tried, to save time: details of validation fields have the
+# smaller error up to 128x, and all have a larger one at 512x (docs/design/rate.md).
+_FINE = 160
 
 
 def fit_either(
@@ -49,31 +48,30 @@ def fit_either(
     bytes.
     """
 
-    def network() -> Fitted:
+    def network(other: Fitted | None = None) -> Fitted:
         of = hint if hint.detailed is not True else AS_EXPECTED
-        found = fit(cells, scaling, coding, model, device, judge=judge, hint=of, after=after)
+        found = fit(
+            cells, scaling, coding, model, device, judge=judge, hint=of, after=after, other=other
+        )
         return replace(found, hint=replace(found.hint, detailed=False))
 
-    def detail() -> Fitted:
+    def detail(_: Fitted | None = None) -> Fitted:
         of = hint if hint.detailed else AS_EXPECTED
         return fit_detail(cells, scaling, coding, model, device, judge=judge, hint=of)
 
     if not coding.detail or judge.filled is None or not np.ptp(cells):
         return network()
     whole, by_size = 4 * prod(coding.grid.shape), not coding.rmse and not coding.free
-    few = by_size and whole > _COARSE * coding.size
-    decided = few or hint.detailed is not None
-    first_network = few if hint.detailed is None else not hint.detailed
-    ways = [network, detail] if first_network else [detail, network]
+    ways = [network, detail] if hint.detailed is False else [detail, network]
     found, refused = list[Fitted](), list[UsageError]()
     for way in ways:
         try:
-            found.append(way())
+            found.append(way(found[0] if found and by_size else None))
         except UsageError as error:
             refused.append(error)
             continue
         size = coding.size if by_size else len(found[-1].payload)
-        if decided or whole < (_TIGHT if coding.free else _FINE) * size:
+        if hint.detailed is not None or whole < _FINE * size:
             break
     if not found:
         raise refused[ways.index(network)]  # it says what would do
