@@ -16,8 +16,18 @@ SOURCE = ROOT / "src" / "hpcodec"
 # Each floor uses only those before it. A package stands for all of its modules.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "findings", "terminal"),
-    ("arithmetic", "even", "integers", "metadata", "rings", "targets", "triangles"),
-    ("any_grid", "containment", "packing"),
+    (
+        "ahead",
+        "arithmetic",
+        "even",
+        "integers",
+        "memory",
+        "metadata",
+        "rings",
+        "targets",
+        "triangles",
+    ),
+    ("any_grid", "cli_options", "containment", "packing"),
     ("faces", "grid", "layout", "missing", "options", "output_formats"),
     ("gaussian_grid", "globe", "healpix_grid", "point_grid"),
     ("conventions", "grids"),

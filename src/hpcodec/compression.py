@@ -19,9 +19,10 @@ from hpcodec.bounds import verify
 from hpcodec.coding import coding_for, frequent_masks
 from hpcodec.errors import GridError, UsageError
 from hpcodec.fields import Coding, FieldSpec
-from hpcodec.grid import cell_count
+from hpcodec.grid import FINEST_LEVEL, cell_count
 from hpcodec.journal import Journal, open_journal
 from hpcodec.layout import Layout, describe_layout
+from hpcodec.memory import fields_within
 from hpcodec.models import resolve_device
 from hpcodec.options import Options
 from hpcodec.output_store import StoreOutput, create_store
@@ -30,6 +31,7 @@ from hpcodec.series import Told, write_series
 from hpcodec.stages.dataset import (
     OutputVariable,
     carried,
+    fields_together,
     find_fields,
     open_source,
     read_stored,
@@ -93,6 +95,7 @@ def compress(
         # Before anything is touched: an option that is refused costs no work that was done.
         request = _request(specs, options)
         layout = describe_layout(dataset)
+        batches = {spec.name: _batch(dataset, spec, options) for spec in specs}
         with create_store(
             target, skeleton, overwrite=overwrite, resume=resume, note=note
         ) as output:
@@ -101,7 +104,13 @@ def compress(
             codings = output.codings or _create_arrays(output, dataset, specs, options, layout)
             reports = [
                 _compress_variable(
-                    output, journal, dataset, spec, codings[spec.name], options, told
+                    output,
+                    journal,
+                    dataset,
+                    spec,
+                    codings[spec.name],
+                    replace(options, batch=batches[spec.name]),
+                    told,
                 )
                 for spec in specs
             ]
@@ -117,7 +126,7 @@ def compress(
 
 def _request(specs: Sequence[FieldSpec], options: Options) -> dict[str, Any]:
     """What the bytes of the store depend on besides the values of the source; and its command."""
-    asked = {key: value for key, value in asdict(options).items() if key != "batch"}
+    asked = {k: v for k, v in asdict(options).items() if k not in ("batch", "memory")}
     shapes = {spec.name: [*spec.leading_shape, *spec.grid.shape] for spec in specs}
     return {
         "command": command_line(),
@@ -204,6 +213,16 @@ def _variable(dataset: xr.Dataset, spec: FieldSpec) -> OutputVariable:
         attributes=dataset.variables[spec.name].attrs,
         leading=len(spec.leading),
         order=spec.order,
+    )
+
+
+def _batch(dataset: xr.Dataset, spec: FieldSpec, options: Options) -> int:
+    """Fields read at a time."""
+    together = fields_together(dataset, spec)
+    finest = max(options.level or 0, min(spec.grid.fine_level, FINEST_LEVEL))
+    size = prod(spec.grid.shape) * spec.packing.native.itemsize
+    return fields_within(
+        options.memory, spec.name, cell_count(finest), size, options.batch, together
     )
 
 

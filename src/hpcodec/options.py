@@ -39,6 +39,8 @@ class Options:
         Torch device, or ``auto``.
     batch : int
         Fields at a time.
+    memory : int, optional
+        Bytes that a process may take, as an estimate: the batch is as large as that allows.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
     base : bool, optional
@@ -60,6 +62,7 @@ class Options:
     remap: str = "least_squares"
     device: str = "auto"
     batch: int = 4
+    memory: int | None = None
     key_every: int = 1
     base: bool | None = None
     effort: int = 0

@@ -28,7 +28,7 @@ from hpcodec.even import EVEN, spacing
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
 from hpcodec.output import OutputVariable, check_target, local_target
-from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported
+from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported, written
 from hpcodec.stored import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
 from hpcodec.unfinished import Note, flush, growing, ignored
 
@@ -121,12 +121,12 @@ class StoreOutput(ZarrOutput):
         OutputError
             If it cannot be written.
         """
-        with reported(self._target):
+        with written(self._target):
             self._set(self._key(name, step), chunk)
 
     def chunk(self, name: str, step: int) -> bytes:
         """The chunk that :meth:`put` stored; empty if there is none."""
-        with reported(self._target):
+        with written(self._target):
             return self._get(self._key(name, step))
 
     def _key(self, name: str, step: int) -> str:

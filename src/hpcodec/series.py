@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from math import prod
 from typing import Any
 
 import numpy.typing as npt
 
+from hpcodec.ahead import read_ahead
 from hpcodec.errors import MissingValueError, OutputError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.figures import ErrorSum
@@ -176,15 +177,16 @@ def write_series(
     if state := journal.state(spec.name):
         _check_done(state, output, spec, series, batches)
         series.go_on(state)
-    for start, values in batches(series.done, spec.steps):
-        for step, field in enumerate(values, start):
-            with _named(spec.name):
-                encoded = encode_fields(field[None], coding, device, *series.before(step))
-            if chunk := series.take(step, field, encoded):
-                output.put(spec.name, step, chunk)
-            if series.settled:
-                journal.tell(spec.name, series.state)
-        told(spec.name, start + len(values), spec.steps)
+    with closing(read_ahead(batches(series.done, spec.steps))) as coming:
+        for start, values in coming:
+            for step, field in enumerate(values, start):
+                with _named(spec.name):
+                    encoded = encode_fields(field[None], coding, device, *series.before(step))
+                if chunk := series.take(step, field, encoded):
+                    output.put(spec.name, step, chunk)
+                if series.settled:
+                    journal.tell(spec.name, series.state)
+            told(spec.name, start + len(values), spec.steps)
     return series
 
 

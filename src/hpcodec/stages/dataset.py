@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import fsspec
@@ -35,6 +36,7 @@ __all__ = [
     "OutputVariable",
     "carried",
     "create_output",
+    "fields_together",
     "find_fields",
     "open_source",
     "read_steps",
@@ -155,6 +157,12 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
     with np.errstate(over="ignore", invalid="ignore"):
         result[:] = decoded(stored, ds.variables[spec.name].attrs)
     return result
+
+
+def fields_together(ds: xr.Dataset, spec: FieldSpec) -> int:
+    """Fields in a chunk of the file, which are read together whether they are wanted or not."""
+    told = ds.variables[spec.name].encoding.get("preferred_chunks") or {}
+    return prod(min(size, int(told.get(dim) or 1)) for dim, size in spec.leading)
 
 
 def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[Any]:
