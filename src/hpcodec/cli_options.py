@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from hpcodec.errors import UsageError
 from hpcodec.memory import read_size
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Base",
     "Batch",
     "Bottleneck",
+    "Dask",
     "Device",
     "Effort",
     "Exponent",
@@ -20,13 +22,16 @@ __all__ = [
     "MaxError",
     "MaxRelError",
     "Memory",
+    "NoShard",
     "Overwrite",
     "Quiet",
     "Ratio",
     "Remap",
     "Resume",
     "Rmse",
+    "Shard",
     "Variables",
+    "shard_size",
     "size_in_bytes",
 ]
 
@@ -79,7 +84,30 @@ Exponent = Annotated[
     float | None,
     typer.Option(help="Code values to this power, 0.2 to 1; rain 0.85, else 1 if left out."),
 ]
+Shard = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Fields that share an object, about; some hundred, where there are as many."
+    ),
+]
+Dask = Annotated[
+    str, typer.Option(help="Address or file of a dask scheduler: its workers compress.")
+]
+NoShard = Annotated[bool, typer.Option("--no-shard", help="An object for each chunk.")]
 Remap = Annotated[str, typer.Option(help="least_squares, idw or conservative.")]
+
+
+def shard_size(shard: int | None, no_shard: bool) -> int | None:
+    """Fields in an object, 0 for an object to each chunk.
+
+    Raises
+    ------
+    UsageError
+        If both are asked for.
+    """
+    if shard and no_shard:
+        raise UsageError("expected --shard or --no-shard; got both. Leave one out.")
+    return 0 if no_shard else shard
 
 
 def size_in_bytes(text: str) -> int | None:

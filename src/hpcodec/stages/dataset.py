@@ -28,8 +28,8 @@ from hpcodec.fields import FieldSpec
 from hpcodec.georeference import locate
 from hpcodec.layout import look_behind, stored_type
 from hpcodec.output import Output, OutputVariable, create_output
-from hpcodec.output_formats import hyperslabs
 from hpcodec.packing import Packing, decoded
+from hpcodec.parts import Part, whole
 
 __all__ = [
     "Output",
@@ -165,8 +165,12 @@ def fields_together(ds: xr.Dataset, spec: FieldSpec) -> int:
     return prod(min(size, int(told.get(dim) or 1)) for dim, size in spec.leading)
 
 
-def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[Any]:
+def read_stored(
+    ds: xr.Dataset, spec: FieldSpec, start: int, stop: int, part: Part | None = None
+) -> npt.NDArray[Any]:
     """Fields ``start`` to ``stop`` of the flattened leading axes, and nothing else of the file.
+
+    With ``part``, they are counted in it.
 
     Returns
     -------
@@ -179,20 +183,21 @@ def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.N
     FormatError
         If the data cannot be read.
     """
-    assert 0 <= start <= stop <= spec.steps, (start, stop, spec.steps)
+    part = part or whole(spec.leading_shape)
+    assert 0 <= start <= stop <= part.steps, (start, stop, part)
     variable = ds.variables[spec.name]
     order = (*(name for name, _ in spec.leading), *spec.horizontal)
     native = variable.dtype.newbyteorder("=")
     result = np.empty((stop - start, *spec.grid.shape), native)
     done = 0
-    for slab in hyperslabs(spec.leading_shape, start, stop):
-        part = variable.isel(dict(zip(order, slab, strict=False)))
+    for slab in part.slabs(start, stop):
+        wanted = variable.isel(dict(zip(order, slab, strict=False)))
         try:
-            raw = part.transpose(*order).to_numpy()
+            raw = wanted.transpose(*order).to_numpy()
         except Exception as error:  # every file system behind fsspec raises its own kinds
             raise FormatError(
-                f"expected readable data; got an error in '{spec.name}', step {start + done} "
-                f"({_one_line(error)}). The file is damaged or gone."
+                f"expected readable data; got an error in '{spec.name}', step "
+                f"{part.step(start + done)} ({_one_line(error)}). The file is damaged or gone."
             ) from error
         fields = raw.astype(native, copy=False).reshape(-1, *spec.grid.shape)
         result[done : done + len(fields)] = fields
