@@ -154,3 +154,17 @@ def test_a_bucket_that_fails(
     compress(series_source, url, OPTIONS, resume=True)
     assert objects(url) == objects(store)
     assert not objects("s3://stores/.half.zarr.partial")
+
+
+def test_workers_write_there(store: str, series_source: str) -> None:
+    distributed = pytest.importorskip("distributed")
+    raw(series_source).to_zarr("s3://stores/in.zarr", zarr_format=3, consolidated=False)
+    compress("s3://stores/in.zarr", "s3://stores/alone.zarr", OPTIONS)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as workers,
+        distributed.Client(workers, set_as_default=False) as client,
+    ):
+        compress("s3://stores/in.zarr", "s3://stores/many.zarr", OPTIONS, cluster=client)
+    assert objects("s3://stores/many.zarr") == objects("s3://stores/alone.zarr")

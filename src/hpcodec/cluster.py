@@ -121,8 +121,9 @@ def spread(
     }
     try:
         for future in as_completed(list(futures), loop=client.loop):
-            task, number = futures[future]
+            task, number = futures.pop(future)  # so that nobody does it again
             part, state = task.parts[number], future.result()
+            future.release()
             journal.tell(key_of(task.name, part), state)
             states[task.name][number] = state
             done[task.name] += part.steps
