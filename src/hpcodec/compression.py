@@ -147,6 +147,4 @@ def _batch(dataset: xr.Dataset, spec: FieldSpec, options: Options) -> int:
     finest = max(options.level or 0, min(spec.grid.fine_level, FINEST_LEVEL))
     cells = cell_count(finest) * (1 + options.effort)  # gradients take as much again
     size = prod(spec.grid.shape) * spec.packing.native.itemsize
-    return fields_within(
-        options.memory, spec.name, cells, size, options.batch, together
-    )
+    return fields_within(options.memory, spec.name, cells, size, options.batch, together)
