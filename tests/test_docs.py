@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 import zarr
 from xarray.backends.plugins import list_engines
 
+from hpcodec.compression import Options, compress
 from hpcodec.xarray_backend import StoreBackend
+from tests.synthetic import MODEL
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,3 +50,19 @@ def test_report(
     names: dict[str, Any] = {}
     exec(compile(blocks("docs/report.md"), "docs/report.md", "exec"), names)
     assert "t2m" in (tmp_path / "report.html").read_text("utf-8")
+
+
+# The libraries warn of what zarr's specification has not settled.
+@pytest.mark.filterwarnings("ignore")
+def test_scale(series_source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("icechunk")
+    pytest.importorskip("virtualizarr")
+    shutil.copy(series_source, tmp_path / "era5.nc")
+    options = Options(ratio=4, model=MODEL, device="cpu", shard=3)
+    compress(series_source, str(tmp_path / "era5.zarr"), options)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"folder": tmp_path}
+    exec(compile(blocks("docs/scale.md"), "docs/scale.md", "exec"), names)
+    assert abs(names["decoded"].t2m - names["source"].t2m).max() < 5
+    with xr.open_zarr(tmp_path / "era5.zarr", consolidated=False) as store:
+        xr.testing.assert_equal(names["virtual"].t2m, store.t2m)

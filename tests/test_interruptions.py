@@ -357,8 +357,43 @@ def test_a_source_that_fails(whole: Whole, tmp_path: Path) -> None:
     assert content(target) == content(tmp_path / "uninterrupted.zarr")
 
 
+@pytest.fixture(scope="module")
+def sharded(whole: Whole, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A store of shards of four fields, each the second from the first."""
+    options = {**whole.run.options, "shard": 4}
+    run = replace(whole.elsewhere(tmp_path_factory.mktemp("sharded")), options=options)
+    ended = end_of(run)
+    return Whole(run, content(run.target), ended.changes)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.75, 0.8, 0.85, 0.9, 0.97])
+def test_shards_are_gone_on_with(sharded: Whole, tmp_path: Path, part: float) -> None:
+    run, told = sharded.elsewhere(tmp_path), list[int]()
+    assert end_of(run, at_change=round(part * sharded.changes)).killed
+    again(run, told, resume=True, batch=1)
+    assert content(run.target) == sharded.content
+    assert names(tmp_path) == [SOURCE, TARGET]
+    assert (len(told) == TIMES * LEVELS + TIMES) == (part == 0.1)
+
+
+def test_nobody_goes_on_with_other_shards(sharded: Whole, tmp_path: Path) -> None:
+    run = sharded.elsewhere(tmp_path)
+    assert end_of(run, at_change=round(0.85 * sharded.changes)).killed
+    with pytest.raises(OutputError, match=r"expected shard 4, .* got 6"):
+        again(run, resume=True, shard=6)
+    kept = tmp_path / ".store.zarr.partial" / "shard"
+    kept.write_bytes(kept.read_bytes()[:-9] + b"?" * 9)
+    (tmp_path / ".store.zarr.partial" / "new" / "ta" / "c" / "0" / "0" / "0" / "0").write_bytes(b"")
+    with pytest.raises(OutputError, match="chunks of 'ta'"):
+        again(run, resume=True)
+
+
 @pytest.mark.slow
-def test_killed_before_every_change_of_the_disk(whole: Whole, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["whole", "sharded"])
+def test_killed_before_every_change_of_the_disk(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    whole: Whole = request.getfixturevalue(kind)
     for at in range(1, whole.changes + 1):
         folder = tmp_path / str(at)
         folder.mkdir()

@@ -15,12 +15,13 @@ from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
 from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import FsspecStore
 
+from hpcodec.creation import create_store
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, OutputError, UsageError
 from hpcodec.fields import FORMAT_VERSION
 from hpcodec.output import OutputVariable
 from hpcodec.output_formats import reported
-from hpcodec.output_store import StoreOutput, create_store
+from hpcodec.output_store import StoreOutput
 from hpcodec.stages.zarr_store import CODEC, open_store
 from hpcodec.validation import validate
 from tests.synthetic import axes, bytes_of, coding_in, raw, series

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 import hpcodec
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, LevelError, UsageError
+from hpcodec.fetching import Fetcher
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid
 from hpcodec.layout import Layout
@@ -54,7 +55,7 @@ class Work:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Counts from here on."""
-    count, fetch = Work(), Store._fetch
+    count, fetch = Work(), Fetcher.bytes_of
     decode = Pick.decode
 
     def counted(self: Pick, payloads: Sequence[bytes], device: str, sharp: bool) -> Any:
@@ -62,14 +63,14 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         count.sharp.append(sharp)
         return decode(self, payloads, device, sharp)
 
-    def fetched(self: Store, key: str, size: int) -> bytes:
-        found = fetch(self, key, size)
+    def fetched(self: Fetcher, key: str, start: int, stop: int) -> bytes:
+        found = fetch(self, key, start, stop)
         count.keys.append(key)
         count.read += len(found)
         return found
 
     monkeypatch.setattr(Pick, "decode", counted)
-    monkeypatch.setattr(Store, "_fetch", fetched)
+    monkeypatch.setattr(Fetcher, "bytes_of", fetched)
     return count
 
 

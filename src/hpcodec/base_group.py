@@ -25,7 +25,14 @@ from hpcodec.records import Record
 from hpcodec.stages.zarr_store import Store
 from hpcodec.stored import BASE, StoredVariable, stored_variables
 
-__all__ = ["BASE", "base_cells", "base_dataset", "fill_base", "reserve_base"]
+__all__ = [
+    "BASE",
+    "base_cells",
+    "base_dataset",
+    "fill_base",
+    "reserve_base",
+    "unfinished_store",
+]
 
 _SHARE = 0.02  # of a store that base fields may take without being asked for
 
@@ -83,11 +90,17 @@ def fill_base(output: StoreOutput, layout: Layout, device: str = "auto") -> None
     """
     if BASE not in output.group:
         return
-    variables = stored_variables(output.group, layout)
-    store = Store("", _UNTOLD, variables, layout, output.group)
-    chosen = list(variables.values())
+    store = unfinished_store(output, layout)
+    chosen = list(store.variables.values())
     cells = {one.name: base_cells(store, one, device) for one in chosen}
     _write(output, chosen, cells)
+
+
+def unfinished_store(output: StoreOutput, layout: Layout | None = None) -> Store:
+    """What is written so far, for reading."""
+    layout = layout or Layout()
+    variables = stored_variables(output.group, layout)
+    return Store(str(output.target), _UNTOLD, variables, layout, output.group)
 
 
 def base_cells(store: Store, variable: StoredVariable, device: str = "auto") -> Floats:

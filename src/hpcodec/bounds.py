@@ -1,6 +1,6 @@
 """Whether the bounds of a store hold: decoded, and held against what was compressed.
 
-Store, dataset --exceeded--> what is beyond its bound
+Store, dataset --verify--> BoundError, if anything is beyond its bound
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import xarray as xr
 from hpcodec.decoding import decode_fields
 from hpcodec.errors import BoundError, GridError
 from hpcodec.fields import FieldSpec
-from hpcodec.stages.dataset import find_fields, read_stored
-from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
+from hpcodec.parts import Part
+from hpcodec.stages.dataset import read_stored
+from hpcodec.stages.zarr_store import Store, StoredVariable
 
-__all__ = ["Excess", "beyond", "both", "check_same", "exceeded", "verify"]
+__all__ = ["Excess", "beyond", "both", "check_same", "verify"]
 
 Values = npt.NDArray[Any]
 
@@ -56,36 +57,6 @@ def check_same(item: StoredVariable, spec: FieldSpec) -> None:
         )
 
 
-def exceeded(
-    store: Store, dataset: xr.Dataset, device: str = "auto", batch: int = 4
-) -> Iterator[Excess]:
-    """Fields of a store that are beyond their bounds, at points where the original is finite.
-
-    Parameters
-    ----------
-    store : Store
-        Whose chunks are read and decoded.
-    dataset : xr.Dataset
-        Raw, what was compressed.
-    device : str
-        Torch device, or ``auto``.
-    batch : int
-        Fields at a time.
-
-    Raises
-    ------
-    HpcodecError
-        If a variable is not there or of another shape, or a payload is damaged.
-    """
-    bounded = [item for item in store.variables.values() if item.coding.bounded]
-    specs = find_fields(dataset, [item.name for item in bounded]) if bounded else ()
-    for item, spec in zip(bounded, specs, strict=True):
-        check_same(item, spec)
-        for start in range(0, item.steps, batch):
-            steps = range(start, min(start + batch, item.steps))
-            yield from beyond(item, start, *both(store, item, dataset, spec, steps, device))
-
-
 def both(
     store: Store,
     item: StoredVariable,
@@ -115,13 +86,27 @@ def beyond(item: StoredVariable, start: int, truth: Values, decoded: Values) -> 
             yield Excess(item.name, step, bound, most)
 
 
-def verify(path: str, dataset: xr.Dataset, device: str = "auto", batch: int = 4) -> None:
-    """Decode a store that was just written: a bound that does not hold is none.
+def verify(
+    store: Store,
+    item: StoredVariable,
+    dataset: xr.Dataset,
+    spec: FieldSpec,
+    part: Part,
+    device: str = "auto",
+    batch: int = 4,
+) -> None:
+    """Decode a part of a variable that was just written: a bound that does not hold is none.
 
     Raises
     ------
     BoundError
         If a field is beyond its bound.
     """
-    for excess in exceeded(open_store(path), dataset, device, batch):
-        raise BoundError(f"{excess} Nothing was written. Report this, with the field.")
+    for start in range(0, part.steps, batch):
+        stop = min(start + batch, part.steps)
+        truth = spec.packing.unpack(read_stored(dataset, spec, start, stop, part))
+        payloads = [store.read(item, part.step(own)) for own in range(start, stop)]
+        decoded = item.coding.packing.unpack(decode_fields(payloads, item.coding, device))
+        for own, pair in enumerate(zip(truth, decoded, strict=True), start):
+            for excess in beyond(item, part.step(own), *(one[None] for one in pair)):
+                raise BoundError(f"{excess} Nothing was written. Report this, with the field.")

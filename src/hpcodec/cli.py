@@ -13,6 +13,31 @@ from typing import Annotated
 
 import typer
 
+from hpcodec.cli_options import (
+    AsJson,
+    Base,
+    Batch,
+    Bottleneck,
+    Dask,
+    Device,
+    Effort,
+    Exponent,
+    KeyEvery,
+    MaxError,
+    MaxRelError,
+    Memory,
+    NoShard,
+    Overwrite,
+    Quiet,
+    Ratio,
+    Remap,
+    Resume,
+    Rmse,
+    Shard,
+    Variables,
+    shard_size,
+    size_in_bytes,
+)
 from hpcodec.errors import HpcodecError, UsageError
 from hpcodec.terminal import print_json, progress, table
 
@@ -24,18 +49,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Variables = Annotated[
-    list[str] | None, typer.Option("--variable", "-v", help="Only this variable; repeatable.")
-]
-Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, or auto.")]
-Batch = Annotated[int, typer.Option(min=1, help="Fields at a time; bounds the memory.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with what an interrupted run left, if it did.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
 
 def _note(line: str) -> None:
     typer.echo(f"hpcodec: {line}", err=True)
@@ -45,52 +58,29 @@ def _note(line: str) -> None:
 def compress(
     source: Annotated[str, typer.Argument(help="NetCDF, zarr or GRIB: a path or any fsspec URL.")],
     store: Annotated[str, typer.Argument(help="Store; SOURCE with .zarr if left out.")] = "",
-    ratio: Annotated[
-        str,
-        typer.Option(
-            help="Bytes as float32 over bytes on disk, at least: 4 to 4096; 64 if left out, "
-            "or auto with a bound on errors."
-        ),
-    ] = "",
-    rmse: Annotated[
-        str,
-        typer.Option(help="Instead of a ratio, the error of each field: 0.3, or t2m=0.3,msl=20."),
-    ] = "",
-    max_error: Annotated[
-        str, typer.Option(help="Bound on the error of every point: 0.5, or t2m=0.5,msl=50.")
-    ] = "",
-    max_rel_error: Annotated[str, typer.Option(help="The same, of each field's range: 1%.")] = "",
+    ratio: Ratio = "",
+    rmse: Rmse = "",
+    max_error: MaxError = "",
+    max_rel_error: MaxRelError = "",
     level: Annotated[
         int | None, typer.Option(help="HEALPix level to remap to; the source's own if left out.")
     ] = None,
-    bottleneck: Annotated[
-        int | None,
-        typer.Option(help="Finest level coded, 3 to 9 (6: 16x in numbers ... 3: 1024x)."),
-    ] = None,
+    bottleneck: Bottleneck = None,
     variable: Variables = None,
     model: Annotated[str, typer.Option(help="Model; see: hpcodec models.")] = "",
-    remap: Annotated[
-        str, typer.Option(help="least_squares, idw or conservative.")
-    ] = "least_squares",
-    key_every: Annotated[
-        int,
-        typer.Option(help="Code each field from the one before, a key field every so many times."),
-    ] = 1,
-    base: Annotated[
-        bool | None,
-        typer.Option(help="Level 3 also for readers without hpcodec; if left out, where cheap."),
-    ] = None,
-    effort: Annotated[
-        int, typer.Option(min=0, max=1, help="1: some 4 % fewer bytes in ten times the time.")
-    ] = 0,
-    exponent: Annotated[
-        float | None,
-        typer.Option(help="Code values to this power, 0.2 to 1; rain 0.85, else 1 if left out."),
-    ] = None,
+    remap: Remap = "least_squares",
+    key_every: KeyEvery = 1,
+    base: Base = None,
+    effort: Effort = 0,
+    exponent: Exponent = None,
+    shard: Shard = None,
+    no_shard: NoShard = False,
     device: Device = "auto",
     batch: Batch = 4,
+    memory: Memory = "",
     overwrite: Overwrite = False,
     resume: Resume = False,
+    dask: Dask = "",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -117,6 +107,8 @@ def compress(
         remap=remap,
         device=device,
         batch=batch,
+        memory=size_in_bytes(memory),
+        shard=shard_size(shard, no_shard),
         key_every=key_every,
         base=base,
         effort=effort,
@@ -133,6 +125,7 @@ def compress(
             variables=variable,
             overwrite=overwrite,
             resume=resume,
+            cluster=dask,
             told=told,
             note=_note,
         )
@@ -160,6 +153,7 @@ def decompress(
     ] = False,
     device: Device = "auto",
     batch: Batch = 4,
+    memory: Memory = "",
     overwrite: Overwrite = False,
     legacy_crs: Annotated[
         bool, typer.Option("--legacy-crs", help="For readers of HEALPix from before CF-1.13.")
@@ -181,6 +175,7 @@ def decompress(
             sharp=sharp,
             device=device,
             batch=batch,
+            memory=size_in_bytes(memory),
             overwrite=overwrite,
             legacy_crs=legacy_crs,
             told=told,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ import fsspec
 import zarr
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore
+from zarr.storage import FsspecStore, LocalStore
 
 from hpcodec.errors import FormatError, HpcodecError
 from hpcodec.even import EVEN
@@ -29,10 +29,12 @@ __all__ = [
     "check_carried",
     "check_name",
     "damaged",
+    "files_at",
     "folder_size",
     "local_folder",
     "open_contained",
     "quiet",
+    "remote_place",
     "size_of",
 ]
 
@@ -99,11 +101,32 @@ def folder_size(path: Path) -> int:
     )
 
 
+def files_at(url: str) -> tuple[Any, str]:
+    """File system of a URL, and the name there; what it lists is never of another time."""
+    files, inner = fsspec.url_to_fs(url, use_listings_cache=False)
+    return files, str(inner)
+
+
+class _Objects(FsspecStore):
+    """An object store or a web server."""
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Names in a folder; web servers mark folders by a slash."""
+        async for name in super().list_dir(prefix):
+            yield name.rstrip("/")
+
+
+def remote_place(url: str, *, read_only: bool) -> FsspecStore:
+    """What is at a URL, as zarr has it."""
+    options = {"use_listings_cache": False}
+    return _Objects.from_url(url, storage_options=options, read_only=read_only)
+
+
 def size_of(path: str) -> int:
     """Bytes of all files at a path or URL; 0 where the file system does not list them."""
     if (folder := local_folder(path)) is not None:
         return folder_size(folder)
-    files, inner = fsspec.url_to_fs(path)
+    files, inner = files_at(path)
     try:
         return int(files.du(inner))
     except (OSError, NotImplementedError):
@@ -113,7 +136,8 @@ def size_of(path: str) -> int:
 def open_contained(path: str) -> zarr.Group:
     """The zarr v3 group at a path or URL, read only and without its consolidated copy."""
     folder = local_folder(path)
-    place = _Contained(folder, read_only=True) if folder is not None else path
+    here = _Contained(folder, read_only=True) if folder is not None else None
+    place = here or remote_place(path, read_only=True)
     return zarr.open_group(place, mode="r", zarr_format=3, use_consolidated=False)
 
 

@@ -6,12 +6,13 @@ store --read what the level needs--> payloads --decode, batch by batch--> datase
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from itertools import islice
 
 import numpy as np
 import xarray as xr
 
+from hpcodec.ahead import Behind, read_ahead
 from hpcodec.containment import damaged
 from hpcodec.conventions import (
     healpix_skeleton,
@@ -80,6 +81,7 @@ def decompress(
     sharp: bool = False,
     device: str = "auto",
     batch: int = 4,
+    memory: int | None = None,
     overwrite: bool = False,
     legacy_crs: bool = False,
     told: Told = lambda name, done, total: None,
@@ -105,8 +107,8 @@ def decompress(
         With the power of the original on every level, at the price of larger errors.
     legacy_crs : bool
         With the grid also in the words that readers of HEALPix had before CF-1.13.
-    device, batch, overwrite, told, note
-        As for :func:`compress`.
+    device, batch, memory, overwrite, told, note
+        As for :func:`compress` and its options.
 
     Returns
     -------
@@ -140,15 +142,16 @@ def decompress(
     read = 0
     kept = list(map(str, skeleton.variables))
     outputs = [pick.output(kept) for pick in picks]
-    with create_output(target, skeleton, outputs, overwrite, note=note) as out:
-        for pick in picks:
-            start, steps = 0, iter(pick.steps)
-            while places := list(islice(steps, batch)):
-                payloads = [store.read(pick.variable, step, pick.needed) for step in places]
-                read += sum(map(len, payloads))
-                out.write(pick.variable.name, start, pick.decode(payloads, device, sharp))
-                start += len(payloads)
-                told(pick.variable.name, start, pick.count)
+    batches = [pick.batch(memory, batch) for pick in picks]
+    with create_output(target, skeleton, outputs, overwrite, note=note) as out, Behind() as behind:
+        for pick, count in zip(picks, batches, strict=True):
+            start = 0
+            with closing(read_ahead(pick.payloads(count))) as coming:
+                for payloads in coming:
+                    fields = pick.decode(payloads, device, sharp)
+                    behind.do(out.write, pick.variable.name, start, fields)
+                    read, start = read + sum(map(len, payloads)), start + len(payloads)
+                    told(pick.variable.name, start, pick.count)
     return read
 
 

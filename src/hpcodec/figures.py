@@ -146,6 +146,16 @@ class ErrorSum:
         for name, value in zip(_SUMS, sums, strict=True):
             setattr(self, name, value)
 
+    def include(self, sums: Sequence[float]) -> None:
+        """Take in the :attr:`sums` of other batches."""
+        area, first, second, most, minimum, maximum, count = sums
+        self._area += area
+        self._first += first
+        self._second += second
+        self._most = float(np.maximum(self._most, most))  # keeps NaN
+        self._minimum, self._maximum = min(self._minimum, minimum), max(self._maximum, maximum)
+        self._count += int(count)
+
     def figures(self) -> ErrorFigures:
         """Figures of everything added so far."""
         if not self._count or not self._area:

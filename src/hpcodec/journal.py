@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hpcodec.errors import OutputError
-from hpcodec.output_formats import reported
+from hpcodec.output_formats import written
+from hpcodec.remote import RemoteFile
 
 __all__ = ["Journal", "open_journal"]
 
@@ -27,7 +28,7 @@ class Journal:
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFile
         Of the file, which is there once the first field is done.
     request : dict
         What the bytes of the store depend on, as JSON holds it.
@@ -35,7 +36,9 @@ class Journal:
         State of each variable that was begun.
     """
 
-    def __init__(self, path: Path, request: dict[str, Any], states: dict[str, State]) -> None:
+    def __init__(
+        self, path: Path | RemoteFile, request: dict[str, Any], states: dict[str, State]
+    ) -> None:
         self._path, self.request, self._states = path, request, states
 
     def state(self, name: str) -> State:
@@ -52,18 +55,24 @@ class Journal:
         """
         self._states[name] = state
         text = json.dumps({"request": self.request, "states": self._states})
+        if not isinstance(self._path, Path):
+            with written(str(self._path)):
+                self._path.write_text(text, "utf-8")
+            return
         fresh = self._path.with_suffix(".new")  # a killed run leaves the old file or the new one
-        with reported(self._path):
+        with written(self._path):
             fresh.write_text(text, "utf-8")
             os.replace(fresh, self._path)
 
 
-def open_journal(path: Path, request: Mapping[str, Any], free: tuple[str, ...] = ()) -> Journal:
+def open_journal(
+    path: Path | RemoteFile, request: Mapping[str, Any], free: tuple[str, ...] = ()
+) -> Journal:
     """Journal at ``path``, or a new one if there is none.
 
     Parameters
     ----------
-    path : Path
+    path : Path or RemoteFile
         Of the file.
     request : mapping
         What the bytes of the store depend on.
@@ -82,14 +91,18 @@ def open_journal(path: Path, request: Mapping[str, Any], free: tuple[str, ...] =
     for key in sorted(asked.keys() | begun.keys()):
         if key not in free and (old := begun.get(key)) != (new := asked.get(key)):
             raise OutputError(
-                f"expected {key.replace('_', ' ')} {json.dumps(old)}, as '{path.parent}' was begun "
-                f"with; got {json.dumps(new)}. Give the same options, or begin anew with "
+                f"expected {key.replace('_', ' ')} {json.dumps(old)}, as '{_folder(path)}' was "
+                f"begun with; got {json.dumps(new)}. Give the same options, or begin anew with "
                 "--overwrite."
             )
     return Journal(path, begun, states)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, State]]:
+def _folder(path: Path | RemoteFile) -> str:
+    return str(path).rpartition("/")[0]
+
+
+def _read(path: Path | RemoteFile) -> tuple[dict[str, Any], dict[str, State]]:
     try:
         data = json.loads(path.read_text("utf-8"))
         return dict(data["request"]), dict(data["states"])

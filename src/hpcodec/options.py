@@ -39,6 +39,11 @@ class Options:
         Torch device, or ``auto``.
     batch : int
         Fields at a time.
+    memory : int, optional
+        Bytes that a process may take, as an estimate: the batch is as large as that allows.
+    shard : int, optional
+        Fields that share an object, about; 0 for an object to each chunk. By default some
+        hundred, where a variable has more than a hundred.
     key_every : int
         Code so many consecutive fields of the first axis together, each from the one before.
     base : bool, optional
@@ -60,6 +65,8 @@ class Options:
     remap: str = "least_squares"
     device: str = "auto"
     batch: int = 4
+    memory: int | None = None
+    shard: int | None = None
     key_every: int = 1
     base: bool | None = None
     effort: int = 0
@@ -74,6 +81,8 @@ class Options:
             check_rmse(rmse)
         if self.batch < 1:
             raise UsageError(f"expected at least one field in a batch; got {self.batch}.")
+        if self.shard is not None and self.shard < 0:
+            raise UsageError(f"expected fields to share an object, or 0; got {self.shard}.")
         if self.key_every < 1:
             raise UsageError(f"expected a key field every 1 or more; got {self.key_every}.")
         if self.effort not in (0, 1):

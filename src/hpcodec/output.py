@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import xarray as xr
 
+from hpcodec.containment import files_at
 from hpcodec.errors import OutputError, UsageError
 from hpcodec.output_formats import NetcdfOutput, Output, OutputVariable, ZarrOutput, reported
+from hpcodec.remote import Withheld, check_new, growing_there
 from hpcodec.unfinished import Note, growing, ignored
 
 __all__ = ["Output", "OutputVariable", "check_target", "create_output", "local_target"]
@@ -41,7 +44,8 @@ def create_output(
     Parameters
     ----------
     path : str
-        Local; the suffix chooses: ``.nc`` and ``.nc4`` NetCDF-4, ``.zarr`` zarr v3.
+        A path or any fsspec URL; the suffix chooses: ``.nc`` and ``.nc4`` NetCDF-4, ``.zarr`` zarr
+        v3.
     skeleton : xr.Dataset
         Raw dataset of all but the fields, stored as it is.
     variables : sequence of OutputVariable
@@ -54,17 +58,22 @@ def create_output(
     Raises
     ------
     UsageError
-        If the suffix is unknown or the path is not local.
+        If the suffix is unknown.
     OutputError
         If the target exists and ``overwrite`` is false, another process writes it, or it cannot be
         written.
     """
     target, writer = local_target(path), _FORMATS.get(Path(path).suffix.lower())
-    if writer is None or target is None:
+    if writer is None:
         raise UsageError(
-            f"expected a local output path ending in {', '.join(_FORMATS)}; got '{path}'. "
+            f"expected an output path ending in {', '.join(_FORMATS)}; got '{path}'. "
             "Give one of those."
         )
+    if target is None:
+        create = _create_group if writer is ZarrOutput else _create_file
+        with create(path, skeleton, variables, overwrite, note) as there:
+            yield there
+        return
     check = partial(check_target, target, writer, overwrite)
     with growing(target, check, overwrite=overwrite, note=note) as growth:
         output: Output | None = None
@@ -80,6 +89,37 @@ def create_output(
                 if output is not None:
                     output.close()
             raise
+
+
+@contextlib.contextmanager
+def _create_group(
+    url: str, skeleton: xr.Dataset, variables: Sequence[OutputVariable], overwrite: bool, note: Note
+) -> Iterator[Output]:
+    """As :func:`create_output`, a zarr group in an object store."""
+    with growing_there(url, overwrite=overwrite, note=note) as growth:
+        place = Withheld(growth.place)
+        with reported(url):
+            output = ZarrOutput(place, url, variables)
+            output.fill(skeleton)
+        yield output
+        with reported(url):
+            place.release()
+
+
+@contextlib.contextmanager
+def _create_file(
+    url: str, skeleton: xr.Dataset, variables: Sequence[OutputVariable], overwrite: bool, note: Note
+) -> Iterator[Output]:
+    """As :func:`create_output`, a NetCDF file in an object store: copied there when it is whole."""
+    with reported(url):
+        files, inner = files_at(url)
+        check_new(url, overwrite, ours=files.isfile(inner))
+    with tempfile.TemporaryDirectory(prefix="hpcodec-") as folder:
+        here = os.path.join(folder, Path(inner).name)
+        with create_output(here, skeleton, variables, note=note) as output:
+            yield output
+        with reported(url):
+            files.put_file(here, inner)
 
 
 def local_target(path: str) -> Path | None:

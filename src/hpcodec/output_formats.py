@@ -40,6 +40,7 @@ __all__ = [
     "hyperslabs",
     "json_value",
     "reported",
+    "written",
 ]
 
 KEEP_ALL: Any = {"write_empty_chunks": True}
@@ -115,7 +116,7 @@ class Output(ABC):
         assert values.shape[1:] == horizontal, (values.shape, horizontal)
         assert 0 <= start <= start + len(values) <= prod(leading), (start, len(values), leading)
         done = 0
-        with reported(self._target):
+        with written(self._target):
             for slab in hyperslabs(leading, start, start + len(values)):
                 block = tuple(part.stop - part.start for part in slab)
                 part = values[done : done + prod(block)].reshape(*block, *horizontal)
@@ -363,11 +364,17 @@ def json_value(value: Any) -> Any:  # noqa: ANN401
 @contextlib.contextmanager
 def reported(target: Path | str) -> Iterator[None]:
     """Turn what the libraries raise into one line; let no warning of theirs out."""
+    with warnings.catch_warnings(), written(target):
+        # Data types that zarr v3's specification has not settled: our own reader has them.
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def written(target: Path | str) -> Iterator[None]:
+    """Turn what the libraries raise into one line; unlike :func:`reported` in any thread."""
     try:
-        with warnings.catch_warnings():
-            # Data types that zarr v3's specification has not settled: our own reader has them.
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except (HpcodecError, AssertionError):
         raise
     except Exception as error:  # HDF5 says RuntimeError, netCDF4 and zarr also Type- and ValueError

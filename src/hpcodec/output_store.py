@@ -1,85 +1,102 @@
 """How a store is written: a zarr group whose fields are arrays of payloads.
 
-skeleton, codings --create_store--> StoreOutput.add, .put, ..., .finish
-what an interrupted run left --create_store(resume)--> the same, from where that was
+skeleton, codings --StoreOutput.fill, .add, .put, ..., .finish--> store
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from xarray.backends.zarr import FillValueCoder
-from zarr.abc.store import Store as Place
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, Crc32cCodec, TransposeCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from hpcodec.containment import check_name
-from hpcodec.errors import OutputError, UsageError
+from hpcodec.errors import FormatError, OutputError
 from hpcodec.even import EVEN, spacing
+from hpcodec.fetching import Fetcher
 from hpcodec.fields import Coding
 from hpcodec.layout import Layout
-from hpcodec.output import OutputVariable, check_target, local_target
-from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported
-from hpcodec.stored import ATTRIBUTE, CODEC, chunk_key, chunk_shape, stored_variables
-from hpcodec.unfinished import Note, flush, growing, ignored
+from hpcodec.output import OutputVariable
+from hpcodec.output_formats import KEEP_ALL, ZarrOutput, json_value, reported, written
+from hpcodec.places import Place, chunk_place, chunk_shape
+from hpcodec.remote import RemoteFile
+from hpcodec.shards import pack_shard
+from hpcodec.stored import ATTRIBUTE, CODEC, stored_variables
+from hpcodec.unfinished import flush
 
-__all__ = ["StoreOutput", "create_store"]
+__all__ = ["StoreOutput"]
 
 _SHORT = 2**16  # bytes of a coordinate that is worth a codec of its own
 
 
 class StoreOutput(ZarrOutput):
-    """A store being written; made by :func:`create_store`."""
+    """A store being written; made by :func:`hpcodec.creation.create_store`."""
 
-    def __init__(self, where: Path | Place, target: Path | str) -> None:
+    def __init__(self, where: Path | Store, target: Path | str) -> None:
         super().__init__(where, target, ())
         self._codings: dict[str, Coding] = {}
-        self.journal: Path | None = None
+        self._shards: dict[str, tuple[int, ...]] = {}
+        self.journal: Path | RemoteFile | None = None
         """Where a journal makes it worth keeping when it is interrupted."""
+        self.stage: Path | None = None
+        """Where chunks of a shard may be kept until it is whole."""
 
-    @classmethod
-    def resumed(cls, where: Path | Place, target: Path | str) -> Self:
-        """The output that an interrupted run left, with its arrays.
+    def attach(self) -> None:
+        """Take over the group and the arrays that an interrupted run, or another process, made.
 
         Raises
         ------
         OutputError
-            If it is damaged.
+            If they are damaged.
         """
-        output = cls(where, target)
         try:
-            if isinstance(where, Path):  # what zarr was about to give its name
-                for torn in where.rglob("*.partial"):
-                    torn.unlink()
-            output._group = zarr.open_group(where, mode="r+", zarr_format=3)
-            found = stored_variables(output._group, Layout())
+            self._group = zarr.open_group(self._where, mode="r+", zarr_format=3)
+            found = stored_variables(self._group, Layout())
         except Exception as error:  # zarr raises many kinds
             raise OutputError(
-                f"expected an unfinished store in '{where}'; got {type(error).__name__}: it is "
-                "damaged. Begin anew with --overwrite."
+                f"expected an unfinished store in '{self._target}'; got {type(error).__name__}: "
+                "it is damaged. Begin anew with --overwrite."
             ) from error
         for item in found.values():
-            output._codings[item.name] = item.coding
-            output._variables[item.name] = OutputVariable(
+            self._codings[item.name], self._shards[item.name] = item.coding, item.shard
+            self._variables[item.name] = OutputVariable(
                 item.name, item.dims, item.shape, order=item.order
             )
-        return output
+
+    def tidy(self) -> None:
+        """Remove files that zarr was about to give their names when it was killed."""
+        if isinstance(self._where, Path):
+            for torn in self._where.rglob("*.partial"):
+                torn.unlink()
 
     @property
     def codings(self) -> dict[str, Coding]:
         """Of the compressed variables, by name."""
         return dict(self._codings)
 
-    def add(self, variable: OutputVariable, coding: Coding) -> None:
+    @property
+    def where(self) -> Path | Store:
+        """Where it is while it is written."""
+        return self._where
+
+    @property
+    def target(self) -> Path | str:
+        """What it will be."""
+        return self._target
+
+    def shard(self, name: str) -> tuple[int, ...]:
+        """Fields of a shard of a variable along each leading axis; empty where it has none."""
+        return self._shards[name]
+
+    def add(self, variable: OutputVariable, coding: Coding, shard: Sequence[int] = ()) -> None:
         """Create the array of a compressed variable, or replace it by one of another coding.
 
         Parameters
@@ -88,15 +105,21 @@ class StoreOutput(ZarrOutput):
             Its shape: leading axes, then those of the coding's grid.
         coding : Coding
             Of its payloads.
+        shard : sequence of int
+            Fields of a shard along each leading axis, whole chunks; none for a file to each chunk.
         """
         self._variables[check_name(variable.name)] = variable
-        self._codings[variable.name] = coding
+        self._codings[variable.name], self._shards[variable.name] = coding, tuple(shard)
         dtype = coding.packing.native
         attributes = {k: json_value(v) for k, v in variable.attributes.items()}
         fill = variable.attributes.get("_FillValue")
         if fill is not None:
             attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
         chunks = chunk_shape(variable.shape, coding.key_every, len(coding.grid.shape))
+        held: Any = None
+        if shard:
+            whole = (*shard, *coding.grid.shape)
+            held = {"shape": variable.stored(whole), "index_location": "start"}
         turned = variable.order not in ((), tuple(range(len(variable.dims))))
         with reported(self._target):
             self._group.create_array(
@@ -104,6 +127,7 @@ class StoreOutput(ZarrOutput):
                 shape=variable.stored(variable.shape),
                 dtype=dtype,
                 chunks=variable.stored(chunks),
+                shards=held,
                 filters=[TransposeCodec(order=variable.order)] if turned else [],
                 serializer={"name": CODEC, "configuration": coding.to_dict()},
                 compressors=None,
@@ -121,18 +145,30 @@ class StoreOutput(ZarrOutput):
         OutputError
             If it cannot be written.
         """
-        with reported(self._target):
-            self._set(self._key(name, step), chunk)
+        place = self._place(name, step)
+        assert place.number is None, "a shard is written as a whole"
+        with written(self._target):
+            self._set(place.key, chunk)
+
+    def put_shard(self, name: str, chunks: Mapping[int, bytes]) -> None:
+        """Store the chunks of a shard, each with any of its fields' flattened leading indices."""
+        places = {self._place(name, step): chunk for step, chunk in chunks.items()}
+        ((key, count),) = {(place.key, place.count) for place in places}
+        numbered = {place.number: chunk for place, chunk in places.items()}
+        with written(self._target):
+            self._set(key, pack_shard(numbered, count))  # type: ignore[arg-type]  # none is None
 
     def chunk(self, name: str, step: int) -> bytes:
-        """The chunk that :meth:`put` stored; empty if there is none."""
-        with reported(self._target):
-            return self._get(self._key(name, step))
+        """The chunk with the field at ``step``, as it is stored; empty if there is none."""
+        try:
+            return Fetcher(str(self._target), self._group).fetch(self._place(name, step))
+        except FormatError:
+            return b""
 
-    def _key(self, name: str, step: int) -> str:
-        variable, coding = self._variables[name], self._codings[name]
+    def _place(self, name: str, step: int) -> Place:
+        variable, coding, shard = self._variables[name], self._codings[name], self._shards[name]
         every, axes = coding.key_every, len(coding.grid.shape)
-        return f"{name}/{chunk_key(variable.shape, step, every, variable.order, axes)}"
+        return chunk_place(name, variable.shape, step, every, variable.order, shard, axes)
 
     def _get(self, key: str) -> bytes:
         found = sync((self._group.store_path / key).get(default_buffer_prototype()))
@@ -144,14 +180,16 @@ class StoreOutput(ZarrOutput):
         sync((self._group.store_path / key).set(buffer))
 
     def finish(self, record: Mapping[str, Any]) -> None:
-        """Write the attribute that makes it a store, and drop what zarr's JSON can do without."""
-        with reported(self._target):
-            self._group.attrs[ATTRIBUTE] = dict(record)
+        """Write the attribute that makes it a store, when all else is as short as it can be."""
         self.shrink()
+        with reported(self._target):
+            root = json.loads(self._get("zarr.json"))
+            root["attributes"] = {**root.get("attributes", {}), ATTRIBUTE: dict(record)}
+            self._set("zarr.json", _compact(root))
 
     def settle(self) -> None:
         """Have on disk what is not written again by who goes on with it."""
-        if self.journal is not None:
+        if isinstance(self.journal, Path):
             with reported(self._target):
                 flush(self.journal.parent)
 
@@ -164,18 +202,12 @@ class StoreOutput(ZarrOutput):
                 if plain.get("chunk_key_encoding", {}).get("name") == "default":
                     plain["chunk_key_encoding"] = {"name": "default"}
                 kept = data if "shape" in data and data["shape"] == [] else plain
-                self._set(key, json.dumps(kept, separators=(",", ":")).encode("utf-8"))
+                self._set(key, _compact(kept))
 
     @property
     def group(self) -> zarr.Group:
         """The root."""
         return self._group
-
-    @property
-    def path(self) -> Path:
-        """Where it is while it is written."""
-        assert isinstance(self._where, Path)
-        return self._where
 
     @property
     def size(self) -> int:
@@ -216,55 +248,5 @@ class StoreOutput(ZarrOutput):
                 )[...] = values
 
 
-@contextmanager
-def create_store(
-    path: str,
-    skeleton: xr.Dataset,
-    *,
-    overwrite: bool,
-    resume: bool = False,
-    note: Note = ignored,
-) -> Iterator[StoreOutput]:
-    """Open a store for writing; it appears under its name only when the block ends well.
-
-    Parameters
-    ----------
-    path : str
-        Local, ending in ``.zarr``.
-    skeleton : xr.Dataset
-        Raw dataset of all but the compressed variables.
-    overwrite : bool
-        Replace an existing store, at the end; and begin anew, unless ``resume``.
-    resume : bool
-        Go on with what an interrupted run left, if it did.
-    note : callable
-        Called with a line on an unfinished store that is replaced, or kept.
-
-    Yields
-    ------
-    StoreOutput
-        With all that is carried; with codings too, if it is gone on with. As long as there is no
-        journal, nothing is kept of a run that is interrupted.
-
-    Raises
-    ------
-    UsageError
-        If the path has another suffix.
-    OutputError
-        If the target exists and ``overwrite`` is false, there is an unfinished store and it is
-        not said what to do with it, another process writes it, or it cannot be written.
-    """
-    target = local_target(path)
-    if target is None or not path.rstrip("/").endswith(".zarr"):
-        raise UsageError(f"expected a store's local path to end in .zarr; got '{path}'.")
-    check = partial(check_target, target, StoreOutput, overwrite)
-    with growing(target, check, overwrite=overwrite, resume=resume, note=note) as growth:
-        if growth.resumable:
-            output = StoreOutput.resumed(growth.new, target)
-        else:
-            output = StoreOutput(growth.new, target)
-            with reported(target):
-                output.fill(skeleton)
-                output.even_out()
-        output.journal = growth.journal
-        yield output
+def _compact(metadata: Any) -> bytes:  # noqa: ANN401
+    return json.dumps(metadata, separators=(",", ":")).encode("utf-8")

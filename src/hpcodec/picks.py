@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -16,6 +17,7 @@ from hpcodec.conventions import healpix_attributes, lossy_attributes
 from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.grid import BASE_LEVEL, cell_count
 from hpcodec.grids import Grid, LatLonGrid
+from hpcodec.memory import fields_within
 from hpcodec.named_grids import coordinates_of
 from hpcodec.regridding import decode_on, level_for_grid
 from hpcodec.report import bound_attributes
@@ -75,6 +77,29 @@ class Pick:
     def steps(self) -> Iterator[int]:
         """Flattened leading indices in the store."""
         return _flattened(self._selection, self.variable.leading_shape)
+
+    def payloads(self, count: int) -> Iterator[list[bytes]]:
+        """What is to be read of the fields, so many at a time."""
+        steps = self.steps
+        while places := list(islice(steps, count)):
+            yield [self.store.read(self.variable, step, self.needed) for step in places]
+
+    def batch(self, memory: int | None, wanted: int) -> int:
+        """Fields to decode at a time, ``wanted`` or as many as memory allows.
+
+        Raises
+        ------
+        UsageError
+            If there is not enough for one.
+        """
+        coding, shape = self.variable.coding, self.variable.coding.grid.shape
+        level = coding.level
+        if self.grid is not None:
+            shape, level = self.grid.shape, level_for_grid(coding, self.grid)
+        elif self.level is not None:
+            shape, level = (cell_count(self.level),), self.level
+        cells = cell_count(max(level, coding.level))
+        return fields_within(memory, self.variable.name, cells, 4 * prod(shape), wanted)
 
     def output(self, kept: Sequence[str]) -> OutputVariable:
         """Variable of the result; ``kept`` are the names that it may refer to."""

@@ -13,6 +13,8 @@ from hpcodec.fields import Coding
 from hpcodec.layout import Layout
 from hpcodec.metadata import schema_of
 from hpcodec.records import Record
+from hpcodec.shards import CODEC as SHARDS
+from hpcodec.shards import shard_schema
 from hpcodec.stored import ATTRIBUTE, CODEC
 
 __all__ = ["schema"]
@@ -23,6 +25,7 @@ def schema() -> dict[str, Any]:
     parts = {ATTRIBUTE: Record, CODEC: Coding, "card.json": ModelCard}
     found = {name: schema_of(kind) for name, kind in parts.items()}
     found[ATTRIBUTE]["properties"]["source"] = Layout.schema()
+    found[SHARDS] = shard_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Metadata of hpcodec format 1",

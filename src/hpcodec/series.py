@@ -1,38 +1,31 @@
-"""A variable on its way into a store: what one field leaves for the next.
+"""A part of a variable on its way into a store: what one field leaves for the next.
 
-fields --write_series--> chunks;  hints, the last field, sums of errors: a Series
+encoded fields --Series.take--> chunks;  hints, the last field, sums of errors
 its state <--> the journal: who goes on from there writes the same bytes
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple
 from math import prod
 from typing import Any
 
 import numpy.typing as npt
 
-from hpcodec.errors import MissingValueError, OutputError, UsageError
-from hpcodec.fields import Coding, FieldSpec
+from hpcodec.fields import Coding
 from hpcodec.figures import ErrorSum
-from hpcodec.journal import Journal
-from hpcodec.output_store import StoreOutput
 from hpcodec.packing import Packing
-from hpcodec.pipeline import Encoded, Followed, encode_fields
+from hpcodec.pipeline import Encoded, Followed
 from hpcodec.step_search import AS_EXPECTED, Hint
 
-__all__ = ["Batches", "Series", "Told", "write_series"]
+__all__ = ["Series", "State"]
 
 Stored = npt.NDArray[Any]
 
-Batches = Callable[[int, int], Iterator[tuple[int, Stored]]]
-"""First index and fields, as they are stored, of each batch between two leading indices."""
-
-Told = Callable[[str, int, int], None]
-"""Called with a variable's name, fields done, and fields in all."""
+State = dict[str, Any]
+"""What the next field of a part starts from, and sums over those before, as JSON holds it."""
 
 
 class Series:
@@ -41,7 +34,7 @@ class Series:
     Parameters
     ----------
     leading : sequence of int
-        Sizes of the leading axes.
+        Sizes of the leading axes; those of a part, which begins with a key field.
     coding : Coding
         Of the variable.
     packing : Packing
@@ -53,7 +46,7 @@ class Series:
         self.errors, self.floors = ErrorSum(weights), ErrorSum(weights)
         self.done = 0  # fields
         # Bytes of the payloads, and of these what tells where values are missing.
-        self.size = self.masks = sum(map(len, coding.masks))
+        self.size = self.masks = 0
         self.corrections = 0  # of the payloads, what keeps a bound
         self._length, self._cycle = prod(leading[:1]), prod(leading[1:])
         self._key_every, self._packing = coding.key_every, packing
@@ -125,6 +118,7 @@ class Series:
             "size": self.size,
             "masks": self.masks,
             "corrections": self.corrections,
+            "detailed": self.detailed,
             "sums": [self._fields_sum, self._chunks_sum],
             "errors": self.errors.sums,
             "floors": self.floors.sums,
@@ -139,80 +133,3 @@ class Series:
         self.errors.go_on(state["errors"])
         self.floors.go_on(state["floors"])
         self._hints = {(place, key): Hint(*hint) for place, key, *hint in state["hints"]}
-
-
-def write_series(
-    output: StoreOutput,
-    journal: Journal,
-    spec: FieldSpec,
-    coding: Coding,
-    batches: Batches,
-    device: str,
-    told: Told,
-) -> Series:
-    """Compress the fields of a variable into its array, from where the journal has it.
-
-    Parameters
-    ----------
-    output, journal : StoreOutput, Journal
-        Of the store.
-    spec, coding : FieldSpec, Coding
-        The variable, and how it is coded.
-    batches : callable
-        Gives the fields between two flattened leading indices.
-    device : str
-        Torch device, or ``auto``.
-    told : callable
-        Called after every batch.
-
-    Raises
-    ------
-    UsageError
-        If a field cannot be had as asked.
-    OutputError
-        If the store cannot be written, or is not what the journal says, nor the source.
-    """
-    series = Series(spec.leading_shape, coding, spec.packing)
-    if state := journal.state(spec.name):
-        _check_done(state, output, spec, series, batches)
-        series.go_on(state)
-    for start, values in batches(series.done, spec.steps):
-        for step, field in enumerate(values, start):
-            with _named(spec.name):
-                encoded = encode_fields(field[None], coding, device, *series.before(step))
-            if chunk := series.take(step, field, encoded):
-                output.put(spec.name, step, chunk)
-            if series.settled:
-                journal.tell(spec.name, series.state)
-        told(spec.name, start + len(values), spec.steps)
-    return series
-
-
-def _check_done(
-    state: dict[str, Any], output: StoreOutput, spec: FieldSpec, series: Series, batches: Batches
-) -> None:
-    """Refuse to go on with another source, or with chunks that are not those written."""
-    fields = chunks = 0
-    for _, values in batches(0, state["done"]):
-        fields = zlib.crc32(values.tobytes(), fields)
-    for step in filter(series.closes, range(state["done"])):
-        chunks = zlib.crc32(output.chunk(spec.name, step), chunks)
-    if fields != state["sums"][0]:
-        raise OutputError(
-            f"expected the fields of '{spec.name}' that the unfinished store was begun with; got "
-            "others. The source has changed: begin anew with --overwrite."
-        )
-    if chunks != state["sums"][1]:
-        raise OutputError(
-            f"expected the chunks of '{spec.name}' as they were written; got others. The "
-            "unfinished store is damaged: begin anew with --overwrite."
-        )
-
-
-@contextmanager
-def _named(variable: str) -> Iterator[None]:
-    """Name the variable in what is said of a field that cannot be had as asked."""
-    try:
-        yield
-    except (UsageError, MissingValueError) as error:
-        raise type(error)(f"'{variable}': {error}") from error

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
 import zarr
 from xarray.backends.zarr import FillValueCoder
 from zarr.core.sync import sync
@@ -21,6 +20,9 @@ from hpcodec.errors import FormatError, GridError
 from hpcodec.fields import Coding
 from hpcodec.grids import LatLonGrid
 from hpcodec.layout import Layout
+from hpcodec.places import Place, chunk_place, chunk_shape, in_array
+from hpcodec.shards import CODEC as SHARDS
+from hpcodec.shards import MOST_CHUNKS, shard_codec
 
 __all__ = [
     "ATTRIBUTE",
@@ -28,9 +30,6 @@ __all__ = [
     "CODEC",
     "StoredVariable",
     "arrays",
-    "chunk_counts",
-    "chunk_key",
-    "chunk_shape",
     "grid_size",
     "stored_variables",
 ]
@@ -45,33 +44,6 @@ BASE = "base"
 """Group below the root with the base fields, for readers without hpcodec."""
 
 _MOST_FIELDS = 2**31
-
-
-def chunk_key(
-    shape: Sequence[int], step: int, key_every: int = 1, order: Sequence[int] = (), axes: int = 2
-) -> str:
-    """Key of the chunk with the field of flattened leading index ``step``, below its array.
-
-    ``axes`` and ``order`` are those of :class:`StoredVariable`.
-    """
-    leading = [int(i) for i in np.unravel_index(step, shape[:-axes])] if len(shape) > axes else []
-    leading[:1] = [i // key_every for i in leading[:1]]
-    places = [*leading, *(0,) * axes]
-    return "/".join(["c", *(str(places[axis]) for axis in np.argsort(order or range(len(places))))])
-
-
-def chunk_counts(variable: StoredVariable) -> tuple[int, ...]:
-    """How many chunks there are along each axis of a variable's array."""
-    chunk = chunk_shape(variable.shape, variable.coding.key_every, variable.axes)
-    counts = [-(-size // part) for size, part in zip(variable.shape, chunk, strict=True)]
-    order = variable.order or range(len(counts))
-    return tuple(counts[axis] for axis in np.argsort(order))
-
-
-def chunk_shape(shape: Sequence[int], key_every: int, axes: int = 2) -> tuple[int, ...]:
-    """Shape of a chunk: one field of so many axes, or ``key_every`` along the first of others."""
-    leading = len(shape) - axes
-    return (*(key_every,) * min(leading, 1), *(1,) * (leading - 1), *shape[leading:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +64,8 @@ class StoredVariable:
         Of its payloads.
     order : tuple of int
         Place of each of ``dims`` among those of the array.
+    shard : tuple of int
+        Fields of a shard along each leading dimension; empty where each chunk is a file.
     """
 
     name: str
@@ -100,6 +74,20 @@ class StoredVariable:
     attributes: dict[str, Any]
     coding: Coding
     order: tuple[int, ...] = ()
+    shard: tuple[int, ...] = ()
+
+    def place(self, step: int) -> Place:
+        """Where the chunk is that has the field at flattened leading index ``step``."""
+        every, axes = self.coding.key_every, self.axes
+        return chunk_place(self.name, self.shape, step, every, self.order, self.shard, axes)
+
+    @property
+    def file_counts(self) -> tuple[int, ...]:
+        """How many files with chunks there are along each axis of the array."""
+        chunk = chunk_shape(self.shape, self.coding.key_every, self.axes)
+        held = (*self.shard, *chunk[len(self.shard) :])
+        counts = [-(-size // along) for size, along in zip(self.shape, held, strict=True)]
+        return in_array(counts, self.order)
 
     @property
     def steps(self) -> int:
@@ -115,6 +103,12 @@ class StoredVariable:
     def leading_shape(self) -> tuple[int, ...]:
         """Sizes of the leading dimensions."""
         return self.shape[: -self.axes]
+
+
+def _ours(codecs: Sequence[Any]) -> bool:
+    """Whether an array is a compressed variable, in shards or not."""
+    inner = codecs[0]["configuration"]["codecs"] if codecs[0]["name"] == SHARDS else ()
+    return any(codec["name"] == CODEC for codec in (*codecs, *inner))
 
 
 @quiet()
@@ -145,7 +139,7 @@ def stored_variables(group: zarr.Group, layout: Layout) -> dict[str, StoredVaria
                     f"'{first}'; got {size}. The store is damaged."
                 )
         codecs = metadata.to_dict()["codecs"]
-        if any(codec["name"] == CODEC for codec in codecs):
+        if _ours(codecs):
             variables[name] = _stored(name, array, codecs, layout)
         else:
             check_carried(name, array)
@@ -193,6 +187,9 @@ def _stored(
     name: str, array: zarr.Array[Any], codecs: Sequence[Any], layout: Layout
 ) -> StoredVariable:
     metadata: Any = array.metadata
+    sharded = codecs[0]["name"] == SHARDS
+    if sharded:
+        codecs = shard_codec(codecs[0]["configuration"], name)
     coding = Coding.from_dict(codecs[-1].get("configuration"))
     order = _order(name, array.ndim, codecs)
     shape, chunks = (tuple(told[at] for at in order) for told in (array.shape, array.chunks))
@@ -226,7 +223,22 @@ def _stored(
         fill: Any = attributes["_FillValue"]
         attributes["_FillValue"] = FillValueCoder.decode(fill, array.dtype.str)
     dims = tuple(names[at] for at in order)
-    return StoredVariable(name, dims, shape, layout.attributes(name, attributes), coding, order)
+    shard = (
+        _shard(name, [(array.shards or ())[at] for at in order], chunks, axes) if sharded else ()
+    )
+    told = layout.attributes(name, attributes)
+    return StoredVariable(name, dims, shape, told, coding, order, shard)
+
+
+def _shard(name: str, shard: Sequence[int], chunks: Sequence[int], axes: int) -> tuple[int, ...]:
+    """Fields of a shard along each leading dimension."""
+    held = [whole // chunk for whole, chunk in zip(shard, chunks, strict=True)]
+    if any(count != 1 for count in held[-axes:]) or not 0 < prod(held) <= MOST_CHUNKS:
+        raise FormatError(
+            f"expected shards of '{name}' of whole fields, {MOST_CHUNKS:,} chunks at most; got "
+            f"{tuple(shard)}. The store is damaged."
+        )
+    return tuple(shard[:-axes])
 
 
 def _order(name: str, ndim: int, codecs: Sequence[Any]) -> tuple[int, ...]:

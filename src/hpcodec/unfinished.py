@@ -22,13 +22,15 @@ from filelock import FileLock, Timeout
 from hpcodec.errors import BoundError, MissingValueError, OutputError, UsageError
 from hpcodec.output_formats import reported
 
-__all__ = ["Growth", "Note", "flush", "growing", "ignored", "partial_folder"]
+__all__ = ["Growth", "Note", "fails_again", "flush", "growing", "ignored", "partial_folder"]
 
 Note = Callable[[str], None]
 """Called with a line on what was found, or is kept, of a run that did not end well."""
 
 
-_FAILS_AGAIN = (BoundError, MissingValueError, UsageError)
+def fails_again(error: BaseException) -> bool:
+    """Whether the same run would fail again: then what is done is not worth keeping."""
+    return isinstance(error, BoundError | MissingValueError | UsageError)
 
 
 def ignored(line: str) -> None:
@@ -125,8 +127,7 @@ def growing(
                 check()
                 _put_in_place(growth)
         except BaseException as error:
-            # The same again would fail again, but what is done may be worth hours.
-            if growth.resumable and not isinstance(error, _FAILS_AGAIN):
+            if growth.resumable and not fails_again(error):
                 note(
                     f"what is done is kept in '{growth.folder}': go on with --resume, or begin "
                     "anew with --overwrite."

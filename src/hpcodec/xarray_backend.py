@@ -238,7 +238,7 @@ def _raw(
     """Undecoded dataset of a store, described as :func:`decompress` would have it in a file."""
     from hpcodec.decompression import on_cells, on_grid, wanted_grid
     from hpcodec.picks import Pick
-    from hpcodec.stored import chunk_shape
+    from hpcodec.places import chunk_shape
 
     chosen = [variable for name, variable in store.variables.items() if name not in dropped]
     skeleton = store.skeleton()

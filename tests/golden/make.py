@@ -154,6 +154,7 @@ CASES: dict[str, Callable[[Path], None]] = {
     "packed-bound": store(packed(), ratio=8, max_rel_error={"t2m": 0.01}),
     "rain": store(rain()),
     "key-every": store(series(6), key_every=4),
+    "sharded": store(rich(), bottleneck=4, key_every=2, shard=4),
     "base-only": store(series(2), bottleneck=3),
     "idw": store(series(2), remap="idw"),
     "gaussian": store(gaussian()),

@@ -15,6 +15,7 @@ import zarr
 
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, UsageError
+from hpcodec.fetching import Fetcher
 from hpcodec.info import describe
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, read_header
 from hpcodec.stages.zarr_store import ATTRIBUTE, CODEC, chunk_key, open_store
@@ -141,14 +142,14 @@ def test_a_level_needs_a_prefix(series_store: str) -> None:
 def test_a_coarse_read_fetches_no_more(series_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
     store = open_store(series_store)
-    fetch = type(store)._fetch
+    fetch = Fetcher.bytes_of
 
-    def spy(self: Any, key: str, size: int) -> bytes:
-        found = fetch(self, key, size)
+    def spy(self: Fetcher, key: str, start: int, stop: int) -> bytes:
+        found = fetch(self, key, start, stop)
         fetched.append(len(found))
         return found
 
-    monkeypatch.setattr(type(store), "_fetch", spy)
+    monkeypatch.setattr(Fetcher, "bytes_of", spy)
     coarse = store.read(store.variables["t2m"], 0, 3)
     assert sum(fetched) <= len(coarse) + HEADER_MOST
 

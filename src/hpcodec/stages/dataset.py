@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import fsspec
@@ -27,14 +28,15 @@ from hpcodec.fields import FieldSpec
 from hpcodec.georeference import locate
 from hpcodec.layout import look_behind, stored_type
 from hpcodec.output import Output, OutputVariable, create_output
-from hpcodec.output_formats import hyperslabs
 from hpcodec.packing import Packing, decoded
+from hpcodec.parts import Part, whole
 
 __all__ = [
     "Output",
     "OutputVariable",
     "carried",
     "create_output",
+    "fields_together",
     "find_fields",
     "open_source",
     "read_steps",
@@ -157,8 +159,18 @@ def read_steps(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.ND
     return result
 
 
-def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.NDArray[Any]:
+def fields_together(ds: xr.Dataset, spec: FieldSpec) -> int:
+    """Fields in a chunk of the file, which are read together whether they are wanted or not."""
+    told = ds.variables[spec.name].encoding.get("preferred_chunks") or {}
+    return prod(min(size, int(told.get(dim) or 1)) for dim, size in spec.leading)
+
+
+def read_stored(
+    ds: xr.Dataset, spec: FieldSpec, start: int, stop: int, part: Part | None = None
+) -> npt.NDArray[Any]:
     """Fields ``start`` to ``stop`` of the flattened leading axes, and nothing else of the file.
+
+    With ``part``, they are counted in it.
 
     Returns
     -------
@@ -171,20 +183,21 @@ def read_stored(ds: xr.Dataset, spec: FieldSpec, start: int, stop: int) -> npt.N
     FormatError
         If the data cannot be read.
     """
-    assert 0 <= start <= stop <= spec.steps, (start, stop, spec.steps)
+    part = part or whole(spec.leading_shape)
+    assert 0 <= start <= stop <= part.steps, (start, stop, part)
     variable = ds.variables[spec.name]
     order = (*(name for name, _ in spec.leading), *spec.horizontal)
     native = variable.dtype.newbyteorder("=")
     result = np.empty((stop - start, *spec.grid.shape), native)
     done = 0
-    for slab in hyperslabs(spec.leading_shape, start, stop):
-        part = variable.isel(dict(zip(order, slab, strict=False)))
+    for slab in part.slabs(start, stop):
+        wanted = variable.isel(dict(zip(order, slab, strict=False)))
         try:
-            raw = part.transpose(*order).to_numpy()
+            raw = wanted.transpose(*order).to_numpy()
         except Exception as error:  # every file system behind fsspec raises its own kinds
             raise FormatError(
-                f"expected readable data; got an error in '{spec.name}', step {start + done} "
-                f"({_one_line(error)}). The file is damaged or gone."
+                f"expected readable data; got an error in '{spec.name}', step "
+                f"{part.step(start + done)} ({_one_line(error)}). The file is damaged or gone."
             ) from error
         fields = raw.astype(native, copy=False).reshape(-1, *spec.grid.shape)
         result[done : done + len(fields)] = fields

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.abc.store import RangeByteRequest
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from hpcodec.containment import damaged, open_contained, quiet, size_of
 from hpcodec.errors import FormatError, UsageError, nearest
+from hpcodec.fetching import Fetcher, gone
 from hpcodec.layout import Layout
+from hpcodec.places import chunk_key, chunk_shape
 from hpcodec.records import Record
 from hpcodec.stages.wire import HEADER_MOST, prefix_size, split_payloads
 from hpcodec.stored import (
@@ -36,9 +36,6 @@ from hpcodec.stored import (
     CODEC,
     StoredVariable,
     arrays,
-    chunk_counts,
-    chunk_key,
-    chunk_shape,
     grid_size,
     stored_variables,
 )
@@ -112,9 +109,7 @@ class Store:
         FormatError
             If the chunk is not there.
         """
-        every = variable.coding.key_every
-        order, axes = variable.order, variable.axes
-        key = f"{variable.name}/{chunk_key(variable.shape, step, every, order, axes)}"
+        every, place = variable.coding.key_every, variable.place(step)
         # A correction, too, takes no more than its field.
         each = 8 if variable.coding.bounded else 4
         most = every * (_SLACK + each * prod(variable.coding.grid.shape))
@@ -122,18 +117,21 @@ class Store:
             length, *others = (*variable.leading_shape, 1)
             first = step // prod(others)
             count, own = min(every, length - first // every * every), first % every
-            payloads = split_payloads(self._fetch(key, most))
+            payloads = split_payloads(self._chunks.fetch(place, most))
             if len(payloads) != count:
                 raise FormatError(
-                    f"expected {count} fields in chunk '{key}'; got {len(payloads)}. The store is "
-                    "damaged."
+                    f"expected {count} fields in chunk '{place.key}'; got {len(payloads)}. The "
+                    "store is damaged."
                 )
             return b"".join(payloads[: own + 1])
         coding = variable.coding
         if level is None or (level >= coding.bottleneck and not coding.bounded):
-            return self._fetch(key, most)
-        head = self._fetch(key, HEADER_MOST)
-        return self._fetch(key, min(prefix_size(head, level), most))
+            return self._chunks.fetch(place, most)
+        head = self._chunks.fetch(place, HEADER_MOST)
+        size = min(prefix_size(head, level), most)
+        return head[:size] + (
+            self._chunks.fetch(place, size, HEADER_MOST) if size > len(head) else b""
+        )
 
     def files(self) -> list[str]:
         """Keys of all its files, sorted."""
@@ -156,12 +154,16 @@ class Store:
         if rest == "zarr.json":
             return True
         places = rest.split("/")
-        counts = chunk_counts(self.variables[name])
+        counts = self.variables[name].file_counts
         return (
             places[0] == "c"
             and len(places) == len(counts) + 1
             and all(p.isdecimal() and int(p) < n for p, n in zip(places[1:], counts, strict=True))
         )
+
+    @cached_property
+    def _chunks(self) -> Fetcher:
+        return Fetcher(self.path, self._group)
 
     @cached_property
     def carried(self) -> list[str]:
@@ -184,16 +186,10 @@ class Store:
             for place in np.ndindex(*(-(-size // chunk) for size, chunk in grid)):
                 key = f"{name}/{array.metadata.encode_chunk_key(place)}"
                 if not sync((self._group.store_path / key).exists()):
-                    raise self._gone(key)
+                    raise gone(key, self.path)
             if sums:
                 for block in _blocks(array.shape):
                     _ = array[block]
-
-    def _gone(self, key: str) -> FormatError:
-        return FormatError(
-            f"expected chunk '{key}' in '{self.path}'; got none. The store is damaged: "
-            "compress again."
-        )
 
     def skeleton(self) -> xr.Dataset:
         """Raw dataset of all that the store carries besides its compressed variables, lazy.
@@ -225,15 +221,6 @@ class Store:
         unused = result.encoding["unused_dims"]
         result.encoding["unused_dims"] = {k: n for k, n in unused.items() if k not in used}
         return result
-
-    def _fetch(self, key: str, size: int) -> bytes:
-        """The first ``size`` bytes of a chunk, or all that it has."""
-        place = self._group.store_path / key
-        with damaged(f"a readable chunk '{key}' in '{self.path}'"):
-            found = sync(place.get(default_buffer_prototype(), RangeByteRequest(0, size)))
-        if found is None:
-            raise self._gone(key)
-        return bytes(found.to_bytes())
 
     @property
     def size(self) -> int:
