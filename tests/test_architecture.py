@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("conformance", "correction", "entropy", "mask_table", "networks", "output", "stored"),
     ("base_field",),
     ("cards", "report", "restorers", "stages"),
+    ("model_folders",),
     ("models", "figures", "output_store", "quarters", "schema", "step_search"),
     ("bound_search", "coarse", "coding", "judge", "maps", "relief", "views"),
     ("chains", "charts", "detail", "fitting"),

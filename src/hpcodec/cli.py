@@ -245,7 +245,7 @@ def validate(
 def models(as_json: AsJson = False) -> None:
     """List the installed models and what they do on their validation fields."""
     from hpcodec.cards import read_card, summary
-    from hpcodec.models import find_models
+    from hpcodec.model_folders import find_models
 
     cards = [read_card(folder) for folder in find_models().values()]
     if as_json:

@@ -14,7 +14,8 @@ from hpcodec.coding import coding_for
 from hpcodec.decoding import decode_fields
 from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
 from hpcodec.errors import FormatError, ModelError
-from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.model_folders import STATICS
+from hpcodec.models import file_digest, load_model
 from hpcodec.pipeline import encode_fields
 from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.dataset import find_fields, open_source, read_steps

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hpcodec.errors import ModelError
-from hpcodec.models import STATICS, find_models, resolve_device, search_path
+from hpcodec.model_folders import STATICS, find_models, search_path
+from hpcodec.models import resolve_device
 from hpcodec.restorers import WEIGHTS
 from hpcodec.train.config import TrainConfig, read_config, read_toml
 from hpcodec.train.examples import make_examples
