@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -38,8 +38,11 @@ MOST_BYTES = {
     "train.toml": 2**20,
     "README.md": 2**20,
     "LICENSE": 2**20,
+    "restorer/restorer.json": 2**24,
+    "restorer/model.safetensors": 2**28,
+    "restorer/train.toml": 2**20,
 }
-"""What a model is made of, and how large each file may be."""
+"""What a model is made of, below its folder, and how large each file may be."""
 
 _MEMBERS = 64
 _BLOCK = 2**20
@@ -86,6 +89,7 @@ def copy_model(source: str, target: Path) -> None:
 def _copy(name: str, stream: IO[bytes], target: Path) -> None:
     """Copy one file, to its limit; what it is called was checked."""
     left = MOST_BYTES[name]
+    (target / name).parent.mkdir(exist_ok=True)
     with (target / name).open("xb") as file:
         while block := stream.read(min(_BLOCK, left + 1)):
             left -= len(block)
@@ -143,10 +147,13 @@ def _at_url(url: str) -> Iterator[tuple[str, IO[bytes]]]:
 
 def _in_folder(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Files of a model's folder; a link is none."""
-    for item in sorted(path.iterdir()):
-        _check(item.name, plain=stat.S_ISREG(item.lstat().st_mode))
-        with item.open("rb") as stream:
-            yield item.name, stream
+    names = _Names()
+    for item in sorted(path.rglob("*")):
+        mode = item.lstat().st_mode
+        if not stat.S_ISDIR(mode):
+            name = names.name_of(item.relative_to(path).as_posix(), plain=stat.S_ISREG(mode))
+            with item.open("rb") as stream:
+                yield name, stream
 
 
 def _in_archive(file: Path | IO[bytes], name: str) -> Iterator[tuple[str, IO[bytes]]]:
@@ -164,32 +171,31 @@ def _in_archive(file: Path | IO[bytes], name: str) -> Iterator[tuple[str, IO[byt
 
 
 def _in_zip(archive: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
-    members = archive.infolist()
-    _check_names([member.filename for member in members if not member.is_dir()], len(members))
-    for member in members:
+    names = _Names()
+    for member in archive.infolist():
+        mode = stat.S_IFMT(member.external_attr >> 16)
         if member.is_dir():
+            names.count()
             continue
-        mode = member.external_attr >> 16
-        name = PurePosixPath(member.filename).name
-        _check(name, plain=stat.S_IFMT(mode) in (0, stat.S_IFREG))
+        name = names.name_of(member.filename, plain=mode in (0, stat.S_IFREG))
         with archive.open(member) as stream:
             yield name, stream
 
 
 def _in_tar(raw: IO[bytes], name: str) -> Iterator[tuple[str, IO[bytes]]]:
-    seen: list[str] = []
+    names = _Names()
     with (
         _Bounded(_unpacked(raw, name)) as bounded,
         tarfile.open(fileobj=bounded, mode="r:") as archive,
     ):
-        for count, member in enumerate(archive):
-            if not member.isdir():
-                seen.append(member.name)
-                _check(PurePosixPath(member.name).name, plain=member.isreg())
-            _check_names(seen, count + 1)
-            stream = archive.extractfile(member) if member.isreg() else None
-            if stream is not None:
-                yield PurePosixPath(member.name).name, stream
+        for member in archive:
+            if member.isdir():
+                names.count()
+                continue
+            own = names.name_of(member.name, plain=member.isreg())
+            stream = archive.extractfile(member)
+            assert stream is not None, own
+            yield own, stream
 
 
 def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
@@ -232,20 +238,31 @@ class _Bounded(io.BufferedIOBase):
         return True
 
 
-def _check(name: str, *, plain: bool) -> None:
-    if name not in MOST_BYTES or not plain:
-        raise ModelError(
-            f"expected plain files {', '.join(MOST_BYTES)}; got {name[:60]!r}"
-            f"{'' if plain else ', a link or a device'}. Weights are safetensors alone."
-        )
+class _Names:
+    """Names of files below the one folder of a model: known ones, and nothing that leads away."""
 
+    def __init__(self) -> None:
+        self._members = 0
+        self._roots: set[str] = set()
 
-def _check_names(names: list[str], members: int) -> None:
-    """One folder of an archive, or none, and few members: nothing that leads elsewhere."""
-    paths = [PurePosixPath(name) for name in names]
-    outside = [str(p) for p in paths if p.is_absolute() or ".." in p.parts or "\\" in str(p)]
-    if outside or len({path.parent for path in paths}) > 1:
-        got = repr(outside[0][:60]) if outside else "several folders"
-        raise ModelError(f"expected files of one folder; got {got}. Do not use this model.")
-    if members > _MEMBERS:
-        raise ModelError(f"expected at most {_MEMBERS} files; got more. Do not use this model.")
+    def count(self) -> None:
+        """Count a member."""
+        self._members += 1
+        if self._members > _MEMBERS:
+            raise ModelError(f"expected at most {_MEMBERS} files; got more. Do not use this model.")
+
+    def name_of(self, path: str, *, plain: bool) -> str:
+        """Name below the model's folder, of one as an archive has it: ``name/card.json``."""
+        self.count()
+        parts = [part for part in path.split("/") if part != "."]
+        root = "" if "/".join(parts) in MOST_BYTES else parts[0]
+        name = "/".join(parts[1:] if root else parts)
+        if name not in MOST_BYTES or root in ("..", "/") or path.startswith("/") or not plain:
+            raise ModelError(
+                f"expected plain files {', '.join(MOST_BYTES)}, of one folder; got {path[:60]!r}"
+                f"{'' if plain else ', a link or a device'}. Weights are safetensors alone."
+            )
+        self._roots.add(root)
+        if len(self._roots) > 1:
+            raise ModelError(f"expected files of one folder; got '{path[:60]}', of another.")
+        return name

@@ -38,7 +38,7 @@ __all__ = ["Gain", "finetune", "tuning_config"]
 
 # Less than half the rate that t2m-l9 was trained with: a few fields are soon known by heart.
 _RATE = 3e-4
-_BATCH = 6
+_STEPS, _BATCH = 300, 6
 _VALIDATIONS, _PATIENCE = 6, 2
 _FIELDS = 12  # that the entropy model is learned from
 
@@ -85,7 +85,7 @@ def finetune(
     model: str,
     target: Path,
     *,
-    steps: int = 300,
+    steps: int = _STEPS,
     variables: Sequence[str] | None = None,
     device: str = "cpu",
     tell: Callable[[str], None] = lambda line: None,
