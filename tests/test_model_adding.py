@@ -28,7 +28,8 @@ from hpcodec.errors import FormatError, HpcodecError, ModelError, OutputError
 from hpcodec.model_adding import add_model, remove_model
 from hpcodec.model_folders import STATICS, find_models, folder_of, user_folder
 from hpcodec.models import file_digest, load_model
-from hpcodec.restorers import WEIGHTS
+from hpcodec.restorers import RESTORER, WEIGHTS
+from tests.golden.make import MODELS, RESTORING
 from tests.synthetic import MODEL, raw
 from tests.tiny import write_model
 
@@ -52,8 +53,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def zipped(folder: Path, target: Path, below: str = "tiny/") -> Path:
     with zipfile.ZipFile(target, "w") as archive:
-        for file in sorted(folder.iterdir()):
-            archive.write(file, below + file.name)
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, below + file.relative_to(folder).as_posix())
     return target
 
 
@@ -160,6 +161,19 @@ def test_shared_statics_go_with_a_folder(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "lab" / "tiny" / STATICS).rename(tmp_path / "lab" / STATICS)
     _, folder, _ = add_model(str(tmp_path / "lab" / "tiny"))
     assert (folder / STATICS).exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar.gz"])
+def test_a_restorer_goes_with_its_model(tmp_path: Path, kind: str) -> None:
+    _, folder, _ = add_model(str(PACKED[kind](MODELS / RESTORING, tmp_path)))
+    assert file_digest(folder / RESTORER / WEIGHTS) == load_model(RESTORING).card.restorer
+
+
+def test_a_shared_restorer_goes_with_a_folder(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / RESTORING, tmp_path / RESTORING)
+    (tmp_path / RESTORING / RESTORER).rename(tmp_path / RESTORER)
+    _, folder, _ = add_model(str(tmp_path / RESTORING))
+    assert (folder / RESTORER / WEIGHTS).exists()
 
 
 def test_two_of_one_name(tiny: Path, tmp_path: Path) -> None:

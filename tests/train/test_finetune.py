@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +19,13 @@ from hpcodec.errors import GridError, OutputError, UsageError
 from hpcodec.info import describe
 from hpcodec.model_folders import STATICS
 from hpcodec.models import file_digest, load_model
-from hpcodec.restorers import WEIGHTS
+from hpcodec.restorers import RESTORER, WEIGHTS
 from hpcodec.train import finetune as tuning
 from hpcodec.train.finetune import Gain, finetune, tuning_config
 from hpcodec.train.parts import PARTS, parts_of
+from tests.golden.make import MODELS, RESTORING
 from tests.synthetic import HOURS, axes, waves
-from tests.tiny import shorten_fit, write_model
+from tests.tiny import shorten_fit
 
 
 def write(path: Path, times: int, members: int = 0, *, seed: int = 0, name: str = "t2m") -> Path:
@@ -39,8 +42,11 @@ def write(path: Path, times: int, members: int = 0, *, seed: int = 0, name: str 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that has a restorer."""
     folder = tmp_path_factory.mktemp("base") / "tiny"
-    write_model(folder)
+    shutil.copytree(MODELS / RESTORING, folder)
+    card = json.loads((folder / CARD).read_text("utf-8"))
+    (folder / CARD).write_text(json.dumps(card | {"name": "tiny"}), "utf-8")
     return folder
 
 
@@ -123,6 +129,7 @@ def test_the_card(base: Path, source: Path, tuned: tuple[Path, Gain]) -> None:
     assert card.serves[0]["long_names"] == ["made up"]
     # Its statics are not those that came with hpcodec, so that it has them with it.
     assert file_digest(folder / STATICS) == card.statics == earlier.statics
+    assert card.restorer == earlier.restorer == file_digest(folder / RESTORER / WEIGHTS)
     assert str(source.parent) not in (folder / CARD).read_text("utf-8")
 
 
