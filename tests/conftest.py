@@ -22,10 +22,11 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the user's own cache of remap operators."""
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's own cache of remap operators, or their models."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HPCODEC_CACHE_DIR", str(tmp_path_factory.mktemp("operators")))
+        patch.setenv("HPCODEC_DATA_DIR", str(tmp_path_factory.mktemp("data")))
         remap_operators.operators_for.cache_clear()
         yield
 

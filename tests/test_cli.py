@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -16,9 +17,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hpcodec import cli
+from hpcodec.model_folders import find_models
 from hpcodec.terminal import progress
 from tests.nasty import coast
 from tests.synthetic import MODEL, raw, series
+from tests.tiny import write_model
 
 VERBS = ("compress", "decompress", "info", "validate", "models", "compare", "bench", "train")
 
@@ -185,10 +188,37 @@ def test_validate(single_store: str, damaged: Path, chunk: Path) -> None:
     assert [item["where"] for item in found] == ["t2m, step 0"]
 
 
-def test_models() -> None:
-    assert MODEL in run("models")[0]
-    cards = json.loads(run("models", "--json")[0])
+@pytest.mark.parametrize("verbs", [("models",), ("models", "list")])
+def test_models(verbs: tuple[str, ...]) -> None:
+    assert MODEL in run(*verbs)[0]
+    cards = json.loads(run(*verbs, "--json")[0])
     assert MODEL in [card["name"] for card in cards]
+
+
+def test_a_model_is_shown() -> None:
+    (card,) = (c for c in json.loads(run("models", "--json")[0]) if c["name"] == MODEL)
+    assert json.loads(run("models", "show", MODEL, "--json")[0]) == card
+    assert run("models", "show", card["weights"][:8])[0] == run("models", "show", MODEL)[0]
+    told = run("models", "show", MODEL)[0]
+    assert card["weights"] in told
+    assert "credit       Contains NOAA GFS" in told
+    assert "for          any variable" in told
+
+
+def test_a_model_is_added_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPCODEC_DATA_DIR", str(tmp_path / "data"))
+    write_model(tmp_path / "tiny")
+    added = run("models", "add", str(tmp_path / "tiny"))[0]
+    assert added.startswith("tiny, weights ")
+    assert ", was in " in run("models", "add", str(tmp_path / "tiny"))[0]
+    digits = added.split()[2].rstrip(",")
+    assert f"weights {digits}" in run("models", "list")[0]
+    assert digits in run("models", "show", "tiny")[0]
+    other = shutil.copytree(find_models()[MODEL], tmp_path / "lab" / "tiny")
+    monkeypatch.setenv("HPCODEC_MODELS", str(other.parent))
+    assert "used where its digest is named" in run("models")[0]
+    assert run("models", "remove", digits)[0].startswith("removed ")
+    assert digits not in run("models", "list")[0]
 
 
 def test_compare(single_source: str, single_store: str) -> None:
@@ -212,7 +242,13 @@ def test_compare(single_source: str, single_store: str) -> None:
         ("decompress", "no.zarr", "a.nc"),
         ("info", "no.zarr"),
         ("compare", "no.nc", "no.zarr"),
+        ("models", "show", "no-model"),
+        ("models", "add", "no-model"),
+        ("models", "remove", MODEL),
         ("train", "no.toml", "--data", ".", "--run", "r"),
+        ("train", "no.nc", "--from", MODEL, "--publish", "m", "-q"),
+        ("train", "no.nc", "--from", "no-model", "--publish", "m"),
+        ("train", "no.nc", "--from", MODEL, "--publish", "a model"),
     ],
 )
 def test_refusals_are_one_line(
@@ -233,12 +269,18 @@ def test_refusals_are_one_line(
     "arguments",
     [
         ("squash", "a.nc"),
+        ("models", "squash"),
+        ("models", "add"),
         ("compress",),
         ("compress", "a.nc", "--quality", "9"),
         ("compress", "a.nc", "--batch", "0"),
         ("compress", "a.nc", "--ratio", "16", "--rmse", "0.3"),
         ("decompress", "a.zarr", "--level", "fine"),
         ("train", "a.toml"),
+        ("train", "a.toml", "b.toml", "--data", ".", "--run", "r"),
+        ("train", "a.toml", "--data", ".", "--run", "r", "--steps", "9"),
+        ("train", "a.nc", "--from", MODEL),
+        ("train", "a.nc", "--from", MODEL, "--publish", "m", "--resume"),
     ],
 )
 def test_wrong_usage(

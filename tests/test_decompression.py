@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
+from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError, HpcodecError, LevelError, OutputError, UsageError
 from hpcodec.stages.zarr_store import open_store
-from tests.synthetic import raw, rich, series
+from tests.synthetic import MODEL, raw, rich, series
 
 
 def plain(dataset: xr.Dataset, name: str) -> dict[str, object]:
@@ -77,6 +80,19 @@ def test_cells_are_described_as_cf_has_it(series_store: str, tmp_path: Path, suf
     assert out.attrs["Conventions"] == "CF-1.13"
     assert "hpcodec decompress" in out.attrs["history"]
     assert ("dggs" in out.attrs) == (suffix == ".zarr")
+
+
+def test_cells_of_zarr_come_back_as_netcdf(series_store: str, tmp_path: Path) -> None:
+    """NetCDF holds no nested attributes: those of zarr's conventions stay away, others are text."""
+    cells, store, target = (str(tmp_path / name) for name in ("c.zarr", "s.zarr", "t.nc"))
+    decompress(series_store, cells, level=4, device="cpu")
+    zarr.open_group(cells, mode="r+").attrs["steps"] = [{"by": "me"}, {"by": "you"}]
+    compress(cells, store, Options(ratio=4, model=MODEL, device="cpu"))
+    decompress(store, target, device="cpu")
+    with xr.open_dataset(target) as out:
+        assert json.loads(out.attrs["steps"]) == [{"by": "me"}, {"by": "you"}]
+        assert not {"dggs", "zarr_conventions"} & set(out.attrs)
+        assert out.crs.attrs["refinement_level"] == 4
 
 
 def test_finer_than_the_source_is_predicted(single_store: str, tmp_path: Path) -> None:

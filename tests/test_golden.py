@@ -125,7 +125,7 @@ def test_without_its_model(case: str, tmp_path: Path, monkeypatch: pytest.Monkey
     path = str(FOLDER / case / "store.zarr")
     name = RESTORING if case == "detail-restored" else MODEL
     weights = load_model(name).card.weights
-    monkeypatch.setattr("hpcodec.models.search_path", lambda: [tmp_path])
+    monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path])
     load_model.cache_clear()
     about = describe(path)
     for item in about["variables"].values():

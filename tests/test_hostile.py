@@ -27,7 +27,8 @@ from hpcodec.entropy.coding import decode_level, encode_level
 from hpcodec.errors import FormatError, GridError, ModelError
 from hpcodec.fields import Coding
 from hpcodec.grid import LatLonGrid, cell_count
-from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.model_folders import STATICS
+from hpcodec.models import file_digest, load_model
 from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.wire import pack
 from hpcodec.stages.zarr_store import open_store
@@ -111,7 +112,7 @@ def test_code_that_goes_on_after_its_symbols() -> None:
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(MODELS / MODEL, tmp_path / MODEL)
-    monkeypatch.setattr("hpcodec.models.search_path", lambda: [tmp_path])
+    monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path])
     return tmp_path / MODEL
 
 

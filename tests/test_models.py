@@ -17,14 +17,8 @@ from hpcodec.decoding import decode_fields
 from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import FieldSpec
 from hpcodec.grid import LatLonGrid
-from hpcodec.models import (
-    choose_model,
-    find_models,
-    load_model,
-    resolve_device,
-    search_path,
-    statics_of,
-)
+from hpcodec.model_folders import find_models, search_path, statics_of
+from hpcodec.models import choose_model, load_model, resolve_device
 from hpcodec.pipeline import encode_fields
 from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.dataset import find_fields
@@ -170,7 +164,7 @@ def test_a_model_for_the_variable_goes_first(folder: Path) -> None:
 
 
 def test_no_model_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpcodec.models.search_path", lambda: [tmp_path])
+    monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path])
     with pytest.raises(ModelError, match="got none"):
         choose_model(spec("t2m"))
 

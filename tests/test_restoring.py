@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the golden models, one of which restores."""
     shutil.copytree(MODELS, tmp_path / "models")
-    monkeypatch.setattr("hpcodec.models.search_path", lambda: [tmp_path / "models"])
+    monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path / "models"])
     load_model.cache_clear()
     yield tmp_path / "models"
     load_model.cache_clear()

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hpcodec.cli_models import models
 from hpcodec.cli_options import (
     AsJson,
     Base,
@@ -38,6 +38,7 @@ from hpcodec.cli_options import (
     shard_size,
     size_in_bytes,
 )
+from hpcodec.cli_train import train
 from hpcodec.errors import HpcodecError, UsageError
 from hpcodec.terminal import print_json, progress, table
 
@@ -236,18 +237,7 @@ def validate(
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the installed models and what they do on their validation fields."""
-    from hpcodec.cards import read_card, summary
-    from hpcodec.models import find_models
-
-    cards = [read_card(folder) for folder in find_models().values()]
-    if as_json:
-        print_json([asdict(card) for card in cards])
-        return
-    for card in cards:
-        typer.echo(summary(card))
+app.add_typer(models, name="models")
 
 
 @app.command()
@@ -291,34 +281,7 @@ def compare(
     )
 
 
-@app.command()
-def train(
-    config: Annotated[Path, typer.Argument(help="Training configuration, TOML.")],
-    data: Annotated[Path, typer.Option(help="Folder that its file patterns are below.")],
-    run: Annotated[Path, typer.Option(help="Folder for checkpoints and metrics.")],
-    prepared: Annotated[
-        Path | None, typer.Option(help="Folder for remapped fields; inside RUN if left out.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    publish: Annotated[
-        Path | None, typer.Option(help="Write the model there when training ends.")
-    ] = None,
-    device: Device = "auto",
-    quiet: Quiet = False,
-) -> None:
-    """Train a model; every model that hpcodec ships was trained by this command."""
-    from hpcodec.train.command import run_training
-
-    run_training(
-        config,
-        data,
-        run,
-        prepared=prepared or run / "fields",
-        resume=resume,
-        publish_to=publish,
-        device=device,
-        quiet=quiet,
-    )
+app.command()(train)
 
 
 @app.command()

@@ -162,8 +162,7 @@ def decode_fields(
 def _detailed(payload: bytes, coding: Coding) -> tuple[Floats, CompressedField]:
     """Field ``(rows, columns)`` of a payload that has a detail, and what it was decoded from."""
     field = unpacked(payload, coding, None, BASE_LEVEL)
-    with plain_float32("cpu"):
-        return decode_detailed(payload, field, coding, model_for(coding)), field
+    return decode_detailed(payload, field, coding, model_for(coding)), field
 
 
 def _cells_with_details(

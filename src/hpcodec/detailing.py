@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.arithmetic import plain_float32
 from hpcodec.base_field import base_cells
 from hpcodec.bound_search import BoundSearch
 from hpcodec.coarse import in_units
@@ -98,7 +99,10 @@ def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, mode
     code, _ = split_detail(correction_in(payload))
     detail = _detailer(coding, model).decode(code)
     with np.errstate(all="ignore"):
-        values = _restored(detail, coding, model) if detail.restorer else detail.values
+        if not detail.restorer:
+            return _sum(_guess(field, coding), detail.values, field)
+        with plain_float32("cpu"):
+            values = _restored(detail, coding, model)
         return _sum(_guess(field, coding), values, field)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpcodec.coarse import chain_of, is_detailed
 from hpcodec.grid import BASE_LEVEL, cell_count
-from hpcodec.models import is_installed
+from hpcodec.model_folders import is_installed
 from hpcodec.report import bound_text
 from hpcodec.stages.wire import read_header
 from hpcodec.stages.zarr_store import Store, StoredVariable, open_store
@@ -52,7 +52,7 @@ def _variable(store: Store, item: StoredVariable) -> dict[str, Any]:
         "units": item.attributes.get("units", ""),
         "model": coding.model,
         "weights": coding.weights,
-        "installed": is_installed(coding.model, coding.weights),
+        "installed": is_installed(coding.weights),
         "level": coding.level,
         "bottleneck": coding.bottleneck,
         "numbers_ratio": cell_count(coding.level) / cell_count(coding.bottleneck),

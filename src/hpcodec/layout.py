@@ -59,13 +59,15 @@ def stored_type(variable: xr.Variable) -> np.dtype[Any]:
     return np.dtype(told) if same else dtype
 
 
-def look_behind(path: str, engine: str) -> dict[str, int]:
+def look_behind(path: str, engine: str, file: netCDF4.Dataset | None = None) -> dict[str, int]:
     """Dimensions that no variable has, of a file in which xarray shows all but these.
 
     Parameters
     ----------
     path, engine : str
         As xarray opens it: ``netcdf4``, ``zarr`` or ``cfgrib``.
+    file : netCDF4.Dataset, optional
+        The file, open, for ``netcdf4``.
 
     Raises
     ------
@@ -81,7 +83,8 @@ def look_behind(path: str, engine: str) -> dict[str, int]:
         return {}
     if engine == "cfgrib":  # GRIB has neither
         return {}
-    with HDF5_LOCK, netCDF4.Dataset(path) as file:
+    assert file is not None, path
+    with HDF5_LOCK:
         _refuse(path, list(file.groups), "groups", "Take one out first: ncks -G : -g GROUP")
         own = [*file.enumtypes, *file.cmptypes, *file.vltypes]
         _refuse(path, own, "types of its own", "Leave out the variables that have them: ncks -x -v")

@@ -1,6 +1,8 @@
-"""Pretrained models: a card (JSON) beside weights (safetensors); find, check, load.
+"""Pretrained models: a card (JSON) beside weights (safetensors); check, load, choose.
 
-    name --find--> folder --read_card--> ModelCard --load_model--> Model --coder(device)--> network
+    name --load_model--> Model, its files those of its card --coder(device)--> network
+
+:mod:`hpcodec.model_folders` says where they are.
 
 Only :meth:`Model.coder` imports torch.
 """
@@ -8,7 +10,6 @@ Only :meth:`Model.coder` imports torch.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
-from hpcodec.cards import CARD, ModelCard, read_card
+from hpcodec.cards import ModelCard, read_card
 from hpcodec.entropy.arrays import NAMES, from_arrays
 from hpcodec.entropy.tables import EntropyModel
-from hpcodec.errors import FormatError, ModelError, UsageError, nearest
+from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import FINEST_LEVEL, cell_count
+from hpcodec.model_folders import find_models, folder_of, statics_of
 from hpcodec.restorers import WEIGHTS, restorer_of
 
 if TYPE_CHECKING:
@@ -34,13 +36,10 @@ __all__ = [
     "Model",
     "choose_model",
     "file_digest",
-    "find_models",
-    "is_installed",
     "load_model",
     "model_for",
+    "open_model",
 ]
-
-STATICS = "statics.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,33 +81,14 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def search_path() -> list[Path]:
-    """Folders of models: ``$HPCODEC_MODELS`` (as PATH), then those that came with hpcodec."""
-    own = Path(__file__).parent / "weights"
-    shipped = own if own.is_dir() else Path(__file__).parents[2] / "weights"
-    extra = os.environ.get("HPCODEC_MODELS", "")
-    return [*(Path(part) for part in extra.split(os.pathsep) if part), shipped]
-
-
-def find_models() -> dict[str, Path]:
-    """Name and folder of every model that has a card; the first of a name counts."""
-    found: dict[str, Path] = {}
-    for folder in search_path():
-        for card in sorted(folder.glob(f"*/{CARD}")):
-            found.setdefault(card.parent.name, card.parent)
-    return found
-
-
 @lru_cache(maxsize=8)
 def load_model(name: str, weights: str = "") -> Model:
     """Model of a name, checked against its card.
 
     Parameters
     ----------
-    name : str
-        One that :func:`find_models` lists.
-    weights : str
-        Sha256 that the weights must have; empty for whatever the card says.
+    name, weights : str
+        As :func:`hpcodec.model_folders.folder_of` takes them.
 
     Raises
     ------
@@ -116,15 +96,20 @@ def load_model(name: str, weights: str = "") -> Model:
         If there is no such model, its files are not those of its card, or other weights are asked
         for.
     """
-    models = find_models()
-    if name not in models:
-        if weights:
-            raise _not_installed(name, weights, "none of this name")
-        raise ModelError(f"unknown model '{name}'. {nearest(name, models)}")
-    folder = models[name]
+    return open_model(folder_of(name, weights))
+
+
+def open_model(folder: Path) -> Model:
+    """Model in a folder, checked against its card.
+
+    Raises
+    ------
+    FormatError
+        If its card is none.
+    ModelError
+        If its files are not those of its card.
+    """
     card = read_card(folder)
-    if weights not in ("", card.weights):
-        raise _not_installed(name, weights, f"weights {card.weights}")
     files = {folder / WEIGHTS: card.weights, statics_of(folder): card.statics}
     if card.restorer:
         files[restorer_of(folder) / WEIGHTS] = card.restorer
@@ -156,25 +141,10 @@ def model_for(coding: Coding) -> Model:
     return model
 
 
-def _not_installed(name: str, weights: str, got: str) -> ModelError:
-    return ModelError(
-        f"expected model '{name}' with weights sha256 {weights}; got {got} "
-        f"({nearest(name, find_models())}) Install the hpcodec release that wrote the store, or "
-        "put the model into a folder of HPCODEC_MODELS. Without it: hpcodec decompress --level 3."
-    )
-
-
-def is_installed(name: str, weights: str) -> bool:
-    """Whether a model of this name and sha256 of its weights is there, by its card."""
-    folder = find_models().get(name)
-    try:
-        return folder is not None and read_card(folder).weights == weights
-    except FormatError:
-        return False
-
-
 def choose_model(spec: FieldSpec) -> str:
     """Name of the model for a variable: one made for it, else the general one.
+
+    None that was added with ``hpcodec models add``: whoever reads the store may not have it.
 
     Raises
     ------
@@ -182,7 +152,7 @@ def choose_model(spec: FieldSpec) -> str:
         If no model is installed that takes it.
     """
     general = ""
-    for name, folder in find_models().items():
+    for name, folder in find_models(added=False).items():
         card = read_card(folder)
         if card.serves_field(spec):
             return name
@@ -197,12 +167,6 @@ def file_digest(path: Path) -> str:
     """Sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def statics_of(folder: Path) -> Path:
-    """File of the static fields for the model in ``folder``: its own, or the one shared."""
-    own = folder / STATICS
-    return own if own.exists() else folder.parent / STATICS
 
 
 def _static_fields(folder: Path, level: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

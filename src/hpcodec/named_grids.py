@@ -66,8 +66,9 @@ def coordinates_of(grid: Grid) -> tuple[tuple[str, ...], dict[str, xr.Variable]]
     }
     if isinstance(grid, LatLonGrid):
         axes = {"lat": (grid.latitude, about["lat"]), "lon": (grid.longitude, about["long"])}
+        letters = {"lat": "Y", "lon": "X"}
         return ("lat", "lon"), {
-            name: xr.Variable((name,), np.array(values), attributes)
+            name: xr.Variable((name,), np.array(values), {**attributes, "axis": letters[name]})
             for name, (values, attributes) in axes.items()
         }
     latitude, longitude = grid.points

@@ -195,7 +195,9 @@ class NetcdfOutput(Output):
         with HDF5_LOCK:
             for dim, size in dims.items():
                 self._file.createDimension(dim, size)
-            self._file.setncatts({k: _netcdf_value(v) for k, v in attributes.items()})
+            of_zarr = _of_zarr(attributes)
+            plain = {k: _netcdf_value(v) for k, v in attributes.items() if k not in of_zarr}
+            self._file.setncatts(plain)
 
     def _storable(self, variable: xr.Variable) -> xr.Variable:
         if variable.dtype.kind == "b":
@@ -348,8 +350,17 @@ def _read(name: str) -> Iterator[None]:
         ) from error
 
 
+def _of_zarr(attributes: Mapping[str, Any]) -> set[str]:
+    """Names of attributes by conventions for zarr groups, which NetCDF cannot nest."""
+    declared = attributes.get("zarr_conventions")
+    known = declared if isinstance(declared, list | tuple) else ()
+    named = {str(item.get("name")) for item in known if isinstance(item, dict)}
+    return {"zarr_conventions", *named} if named else set()
+
+
 def _netcdf_value(value: Any) -> Any:  # noqa: ANN401  (attributes are of any type)
-    if value is None or isinstance(value, bool | dict):
+    nested = isinstance(value, list | tuple) and any(isinstance(v, list | dict) for v in value)
+    if value is None or nested or isinstance(value, bool | dict):
         return json.dumps(value)
     return value
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 
 from hpcodec.grid import LatLonGrid, cell_count, level_of
-from hpcodec.models import statics_of
+from hpcodec.model_folders import statics_of
 from hpcodec.stages.healpix import remap_for
 
 __all__ = ["relief_on"]

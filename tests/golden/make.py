@@ -33,7 +33,8 @@ from hpcodec.entropy.activity import known_features
 from hpcodec.entropy.arrays import to_arrays
 from hpcodec.entropy.tables import EntropyModel
 from hpcodec.fields import Coding, Scaling
-from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.model_folders import STATICS
+from hpcodec.models import file_digest, load_model
 from hpcodec.networks.architecture import RestorerShape
 from hpcodec.restorers import RESTORER, WEIGHTS
 from hpcodec.stages.wire import pack, split_payloads, unpack
@@ -54,7 +55,7 @@ Values = npt.NDArray[np.float32]
 def golden_models() -> Iterator[None]:
     """No model but the golden one is installed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hpcodec.models.search_path", lambda: [MODELS])
+        patch.setattr("hpcodec.model_folders.search_path", lambda: [MODELS])
         load_model.cache_clear()
         yield
     load_model.cache_clear()

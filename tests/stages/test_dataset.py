@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,7 @@ from hpcodec.stages.dataset import (
     open_source,
     read_steps,
 )
+from tests.synthetic import series
 
 LAT = np.linspace(90, -90, 7)
 LON = np.arange(0, 360, 30.0)
@@ -475,3 +478,21 @@ def test_text_of_zarr_v2_is_carried(tmp_path: Path) -> None:
         ):
             assert [str(word) for word in copy["words"].values] == ["a", "", "é"]
             assert [str(word) for word in copy["fixed"].values] == ["x", "yy", "z"]
+
+
+def test_a_file_that_its_user_has_open(tmp_path: Path) -> None:
+    """As in a notebook; in a process of its own, since what it guards against ends that."""
+    text = np.array(["0001", "0001", "0005"], object)  # as ERA5 has it, from the CDS
+    series(3).assign(expver=("time", text)).to_netcdf(tmp_path / "a.nc")
+    code = (
+        "import sys, xarray as xr\n"
+        "from hpcodec.stages.dataset import find_fields, open_source, read_steps\n"
+        "own = xr.open_dataset(sys.argv[1]).t2m\n"
+        "for step in range(3):\n"
+        "    source = open_source(sys.argv[1])\n"
+        "    (spec,) = find_fields(source)\n"
+        "    assert (read_steps(source, spec, step, step + 1) == own[step].values).all()\n"
+        "    source.close()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.nc")]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -11,6 +11,7 @@ import torch
 
 from hpcodec.networks.field_space import Setting
 from hpcodec.train.config import TrainConfig
+from hpcodec.train.evaluate import Score
 from hpcodec.train.fields import Batch, TrainingFields
 from hpcodec.train.loop import Run, measure_spread
 from hpcodec.train.losses import Losses
@@ -57,7 +58,7 @@ def test_metrics(lab: Lab, finished: tuple[Path, list[float]]) -> None:
     assert [line["loss"] for line in lines] == [losses[2], losses[5]]
     for line in lines:
         assert all(math.isfinite(line[key]) for key in ("loss", "rate", "error", "figure"))
-        assert {score["name"] for score in line["scores"]} == {"tas tas"}
+        assert {score["name"] for score in line["scores"]} == {"tas tas, step 0"}
         assert all(score["size"] > 0 and score["rmse"] > 0 for score in line["scores"])
     assert not list(folder.glob("*.partial"))
 
@@ -192,3 +193,22 @@ def test_linear_guesses_learn_at_a_tenth_of_the_rate(lab: Lab, tmp_path: Path) -
     others = {rates[id(parameter)] for name, parameter in names.items() if ".linear." not in name}
     assert [*linear] == pytest.approx([rate / 10 for rate in others])
     assert len(others) == 1
+
+
+def test_patience_ends_a_run(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([5.0, 4.0, 4.5, 4.5, 3.0])
+
+    def scored(*_: object) -> list[Score]:
+        return [Score("made up", 5, 1.0, 1, 1.0, next(figures))]
+
+    monkeypatch.setattr("hpcodec.train.loop.evaluate", scored)
+    config = replace(lab.config, steps=9, validate_every=1, patience=2)
+    run = open_run(config, lab.prepared, lab.statics, tmp_path)
+    assert run.validate()[0].figure == 5
+    assert [report.step for report in run] == [1, 2, 3]
+    assert (run.best, run.idle) == (4, 2)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert "loss" not in lines[0]
+    resumed = open_run(config, lab.prepared, lab.statics, tmp_path, resume=True)
+    assert list(resumed) == []

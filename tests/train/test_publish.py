@@ -14,7 +14,8 @@ from hpcodec.coding import coding_for
 from hpcodec.decoding import decode_fields
 from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
 from hpcodec.errors import FormatError, ModelError
-from hpcodec.models import STATICS, file_digest, load_model
+from hpcodec.model_folders import STATICS
+from hpcodec.models import file_digest, load_model
 from hpcodec.pipeline import encode_fields
 from hpcodec.restorers import WEIGHTS
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
@@ -53,7 +54,7 @@ def test_card_reads_back(lab: Lab, model: Path) -> None:
     assert len(card.training["data"]) == 5
     assert {point.bottleneck for point in card.operating_points} == {3, 4, 5}
     assert all(point.size > 0 and point.rmse > 0 for point in card.operating_points)
-    assert {entry["field"] for entry in card.validation} == {"tas tas"}
+    assert {entry["field"] for entry in card.validation} == {"tas tas, step 0"}
     # Each embedding's own: of any variable, and of air temperature.
     assert len(card.shifts) == 2
     assert all(abs(card.shift(variable)) < 8 for variable in range(2))

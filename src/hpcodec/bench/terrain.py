@@ -15,7 +15,8 @@ from hpcodec.bench.case import Case, Floats
 from hpcodec.bench.codecs import Codec
 from hpcodec.bench.peers import from_jpeg2000, jpeg2000, to_jpeg2000
 from hpcodec.grid import LatLonGrid
-from hpcodec.models import choose_model, find_models
+from hpcodec.model_folders import find_models
+from hpcodec.models import choose_model
 from hpcodec.relief import relief_on
 
 __all__ = ["jpeg2000_terrain"]

@@ -11,8 +11,9 @@ reaches the output as it was.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from math import prod
 from typing import Any
@@ -21,6 +22,7 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from xarray.backends import NetCDF4DataStore
 
 from hpcodec.conventions import supporting, unsuitable
 from hpcodec.errors import FormatError, GridError, UsageError, nearest
@@ -72,15 +74,16 @@ def open_source(path: str) -> xr.Dataset:
         warnings.simplefilter("ignore")
         try:
             engine, target = _recognise(path)
-            unused = look_behind(target, engine)
-            dataset = xr.open_dataset(
-                target,
-                engine=engine,
-                decode_cf=False,
-                cache=False,
-                chunks=None,
-                backend_kwargs=_OPTIONS.get(engine),
-            )
+            with _opened(target, engine) as (opened, how, file):
+                unused = look_behind(target, engine, file)
+                dataset = xr.open_dataset(
+                    opened,
+                    engine=how,
+                    decode_cf=False,
+                    cache=False,
+                    chunks=None,
+                    backend_kwargs=_OPTIONS.get(engine),
+                )
         except FormatError:
             raise
         except Exception as error:  # every file system behind fsspec raises its own kinds
@@ -253,6 +256,24 @@ def _recognise(path: str) -> tuple[str, Any]:
         f"expected NetCDF, zarr or GRIB; got '{path}', a file that begins with {head!r}. Check "
         "the path."
     )
+
+
+@contextlib.contextmanager
+def _opened(target: Any, engine: str) -> Iterator[tuple[Any, str, Any]]:  # noqa: ANN401
+    """What xarray is to open, with which engine, and a NetCDF file itself; closed on an error.
+
+    A NetCDF file is opened once: with netCDF4 1.7.5, opening one of text twice that its user has
+    open, too (in a notebook, say), ends the process at the next time.
+    """
+    if engine != "netcdf4":
+        yield target, engine, None
+        return
+    store = NetCDF4DataStore.open(target)  # type: ignore[no-untyped-call]  # xarray
+    try:
+        yield store, "store", store.ds
+    except BaseException:
+        store.close()
+        raise
 
 
 def _spec(ds: xr.Dataset, name: str) -> FieldSpec:

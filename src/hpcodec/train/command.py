@@ -1,19 +1,25 @@
-"""``hpcodec train``: prepare the fields, train with a progress display, publish the model."""
+"""``hpcodec train``: prepare the fields, train with a progress display, publish the model.
+
+TOML, data folder --run_training--> model;   model, files --run_finetuning--> model
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hpcodec.errors import ModelError
-from hpcodec.models import STATICS, find_models, resolve_device, search_path
+from hpcodec.model_folders import STATICS, find_models, search_path
+from hpcodec.models import resolve_device
 from hpcodec.restorers import WEIGHTS
 from hpcodec.train.config import TrainConfig, read_config, read_toml
 from hpcodec.train.examples import make_examples
+from hpcodec.train.finetune import finetune
 from hpcodec.train.loop import Run
 from hpcodec.train.prepare import prepare
 from hpcodec.train.publish import publish
@@ -90,6 +96,43 @@ def run_training(
         print(publish_to)  # noqa: T201  (the result of the command)
 
 
+def run_finetuning(
+    files: Sequence[Path],
+    model: str,
+    target: Path,
+    *,
+    steps: int | None,
+    variables: Sequence[str] | None,
+    device: str,
+    quiet: bool,
+) -> None:
+    """Fine-tune a model on one's own files, and say what it was worth.
+
+    Parameters
+    ----------
+    files, model, target, variables
+        See :func:`hpcodec.train.finetune.finetune`.
+    steps : int, optional
+        Optimiser steps at most; as many as that function has by default.
+    device : str
+        Torch device, or ``auto``.
+    quiet : bool
+        No progress on stderr.
+    """
+    console = Console(stderr=True, quiet=quiet)
+    gain = finetune(
+        files,
+        model,
+        target,
+        variables=variables,
+        device=resolve_device(device),
+        tell=console.print,
+        train=lambda run: _train(run, console),
+        **({} if steps is None else {"steps": steps}),
+    )
+    print(f"{target}: {gain}")  # noqa: T201  (the result of the command)
+
+
 def _statics(data: Path, console: Console) -> Path:
     """File of the static fields: the one shipped, or made from ``data`` where none is."""
     for folder in search_path():
@@ -121,10 +164,11 @@ def _train(run: Run, console: Console) -> None:
                 loss = f"loss {float(report.loss):.3f}"
                 progress.update(task, completed=report.step, loss=loss)
             if report.scores:
+                finest = max(score.bottleneck for score in report.scores)
                 lines = ", ".join(
                     f"{s.name.split()[0]} {s.rmse:.3g} in {s.size:,}"
                     for s in report.scores
-                    if s.bottleneck == run.network.architecture.level
+                    if s.bottleneck == finest
                 )
                 console.print(f"step {report.step}: validation RMSE in bytes: {lines}")
 

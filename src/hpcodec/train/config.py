@@ -50,6 +50,8 @@ class TrainConfig:
         Bottleneck levels drawn, as often as they are named.
     validate_every : int
         Optimiser steps between validations and checkpoints.
+    patience : int
+        Validations without a better figure after which training ends; 0 for never.
     architecture : Architecture
         Of the network.
     """
@@ -71,6 +73,7 @@ class TrainConfig:
     log2_step: tuple[float, float] = (-4.0, 4.0)
     bottlenecks: tuple[int, ...] = (5, 6, 7, 8, 8, 9, 9, 9, 9, 9, 9, 9)
     validate_every: int = 1000
+    patience: int = 0
     architecture: Architecture = field(default_factory=Architecture)
 
 

@@ -77,7 +77,7 @@ def load_validation(
         known = item.standard_name in variables
         loaded.append(
             ValidationField(
-                name=f"{item.variable} {Path(item.file).stem}",
+                name=f"{item.variable} {Path(item.file).stem}, step {item.step}",
                 cells=to_nested(torch.from_numpy(faces)).numpy()[None],
                 level=item.level,
                 scale=item.scale,

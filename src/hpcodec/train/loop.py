@@ -5,6 +5,7 @@ Every step draws from its own seed, so a run that stops and resumes goes on as i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from hpcodec.grid import BASE_LEVEL
 from hpcodec.networks.field_space import FieldSpaceAutoencoder, Setting
 from hpcodec.networks.scales import split
 from hpcodec.train.config import TrainConfig
-from hpcodec.train.evaluate import Score, ValidationField, evaluate
+from hpcodec.train.evaluate import POINTS, Score, ValidationField, evaluate
 from hpcodec.train.fields import Batch, TrainingFields
 from hpcodec.train.step import Backward
 
@@ -61,6 +62,8 @@ class Run:
         Static fields of whole spheres for validation, on the network's device.
     folder : Path
         For the checkpoint and the metrics file.
+    points : sequence of (int, float)
+        Bottleneck levels and quantisation steps to validate at.
     """
 
     def __init__(
@@ -71,13 +74,16 @@ class Run:
         validation: Sequence[ValidationField],
         statics: dict[int, Tensor],
         folder: Path,
+        points: Sequence[tuple[int, float]] = POINTS,
     ) -> None:
         self.config, self.network, self.fields = config, network, fields
         self.validation, self.statics, self.folder = validation, statics, folder
+        self.points = points
         self.device = network.spread.device
         self.backward = Backward(network)
         self.step = 0
         self.best = math.inf
+        self.idle = 0  # validations since the best
         self.optimiser = torch.optim.AdamW(
             _groups(network), lr=config.rate, weight_decay=0.01, betas=(0.9, 0.98), fused=True
         )
@@ -99,13 +105,16 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.best = state["step"], state["best"]
+        self.idle = state.get("idle", 0)
 
     def __iter__(self) -> Iterator[Report]:
-        """Train to the configured number of steps, a report for each."""
-        while self.step < self.config.steps:
+        """Train to the configured number of steps, or to the end of patience; report each."""
+        config = self.config
+        while self.step < config.steps and not 0 < config.patience <= self.idle:
             report = self._advance()
-            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
-                report = self._validate(report)
+            if self.step % config.validate_every == 0 or self.step == config.steps:
+                scores = self.validate(report)
+                report = dataclasses.replace(report, scores=scores)
             yield report
 
     def _advance(self) -> Report:
@@ -143,31 +152,40 @@ class Run:
         bounds = (0, *self.config.restarts, self.config.steps)
         cycle = max(i for i, start in enumerate(bounds[:-1]) if start <= self.step)
         done = (self.step - bounds[cycle]) / (bounds[cycle + 1] - bounds[cycle])
-        warm = min(1.0, (self.step - bounds[cycle] + 1) / _WARM_UP)
+        warm = min(
+            1.0, (self.step - bounds[cycle] + 1) / min(_WARM_UP, self.config.steps // 3 or 1)
+        )
         return warm * 0.5**cycle * (0.505 + 0.495 * math.cos(math.pi * done))
 
-    def _validate(self, report: Report) -> Report:
+    def validate(self, report: Report | None = None) -> tuple[Score, ...]:
+        """Scores of the present weights: kept if they are the best, in a checkpoint in any case.
+
+        Before the first step, ``report`` is None, and weights to start from may remain the best.
+        """
         self.network.eval()
-        scores = evaluate(self.network, self.statics, self.validation)
+        scores = evaluate(self.network, self.statics, self.validation, self.points)
         mean = float(np.mean([score.figure for score in scores]))
+        self.idle += 1
         if mean < self.best:
-            self.best = mean
+            self.best, self.idle = mean, 0
             torch.save(self.network.state_dict(), self.best_weights)
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "best": self.best,
+            "idle": self.idle,
         }
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.checkpoint)
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as metrics:
-            losses = {k: float(getattr(report, k)) for k in ("loss", "rate", "error")}
+            names = ("loss", "rate", "error") if report else ()
+            losses = {name: float(getattr(report, name)) for name in names}
             scored = [asdict(score) for score in scores]
             line = {"step": self.step, **losses, "figure": mean, "scores": scored}
             metrics.write(json.dumps(line) + "\n")
-        return Report(report.step, report.loss, report.rate, report.error, tuple(scores))
+        return tuple(scores)
 
 
 def _groups(network: nn.Module) -> list[dict[str, object]]:

@@ -51,6 +51,10 @@ def publish(
     run: Path,
     target: Path,
     tell: Told = lambda line: None,
+    *,
+    fields_at: Sequence[int] = (_FIRST_FIELDS, _FIELDS),
+    points: Sequence[tuple[int, float]] = (),
+    entropy: EntropyModel | None = None,
 ) -> None:
     """Write ``model.safetensors`` and ``card.json`` of a finished run to ``target``.
 
@@ -68,6 +72,12 @@ def publish(
         Folder of the model.
     tell : callable
         Called with a line about what is going on.
+    fields_at : sequence of int
+        How many training fields the entropy model is learned from, each time anew.
+    points : sequence of (int, float)
+        Bottleneck levels and quantisation steps of the card; by default those of shipped models.
+    entropy : EntropyModel, optional
+        By which symbols are chosen at first.
     """
     state = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
     network = FieldSpaceAutoencoder(config.architecture)
@@ -79,8 +89,8 @@ def publish(
     training = matching(index, config.train)
     tell("learning the entropy model from training fields")
     known = known_features(static["orography"], static["land"])
-    coder = Coder(network, pyramid)
-    for count in (_FIRST_FIELDS, _FIELDS):
+    coder = Coder(network, pyramid, entropy)
+    for count in fields_at:
         coded = list(_coded(coder, prepared, training, config, count))
         entropy = fit_entropy([field for _, field in coded], known, config.seed)
         coder = Coder(network, pyramid, entropy)
@@ -88,35 +98,41 @@ def publish(
     fields = load_validation(
         prepared, matching(index, config.validation), config.architecture.variables
     )
-    scores = evaluate(network, pyramid, fields, _points(), entropy)
+    assert entropy is not None, fields_at
+    scores = evaluate(network, pyramid, fields, points or _points(), entropy)
     target.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.contiguous() for name, value in state.items()}
-    coding = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
-    save_file(weights | coding, target / WEIGHTS)
+    _save(state, entropy, target / WEIGHTS)
     scales = {field.name: field.scale for field in fields}
-    points = _summary(scores, scales)
+    found = _summary(scores, scales)
     card = {
         "name": config.name,
         "description": config.description,
         "architecture": asdict(config.architecture),
         "serves": [dict(rule) for rule in config.serves],
-        "operating_points": [asdict(point) for point in points],
-        "shifts": _shifts(coded, entropy, points, 1 + len(config.architecture.variables)),
+        "operating_points": [asdict(point) for point in found],
+        "shifts": _shifts(coded, entropy, found, 1 + len(config.architecture.variables)),
         "weights": file_digest(target / WEIGHTS),
         "statics": file_digest(statics),
         "training": _provenance(config, training, run),
-        "validation": [
-            {
-                "field": s.name,
-                "bottleneck": s.bottleneck,
-                "step": s.step,
-                "bytes": s.size,
-                "rmse": float(f"{s.rmse:.4g}"),
-            }
-            for s in scores
-        ],
+        "validation": [_told(score) for score in scores],
     }
     (target / CARD).write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+
+
+def _save(state: dict[str, torch.Tensor], entropy: EntropyModel, path: Path) -> None:
+    weights = {name: value.contiguous() for name, value in state.items()}
+    coding = {name: torch.from_numpy(array) for name, array in to_arrays(entropy).items()}
+    save_file(weights | coding, path)
+
+
+def _told(score: Score) -> dict[str, Any]:
+    return {
+        "field": score.name,
+        "bottleneck": score.bottleneck,
+        "step": score.step,
+        "bytes": score.size,
+        "rmse": float(f"{score.rmse:.4g}"),
+    }
 
 
 def _points() -> list[tuple[int, float]]:

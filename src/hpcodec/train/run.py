@@ -5,6 +5,7 @@ TrainConfig, data folder --open_run--> Run
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hpcodec.errors import UsageError
 from hpcodec.networks.field_space import FieldSpaceAutoencoder
 from hpcodec.stages.transform import static_pyramid
 from hpcodec.train.config import TrainConfig
-from hpcodec.train.evaluate import load_validation
+from hpcodec.train.evaluate import POINTS, load_validation
 from hpcodec.train.fields import PreparedField, TrainingFields, read_index
 from hpcodec.train.loop import Run, measure_spread
 
@@ -46,6 +47,7 @@ def open_run(
     device: str = "cpu",
     resume: bool = False,
     start: Path | None = None,
+    points: Sequence[tuple[int, float]] = POINTS,
 ) -> Run:
     """A run that is ready to train.
 
@@ -65,6 +67,8 @@ def open_run(
         Go on from the checkpoint in ``folder``.
     start : Path, optional
         Safetensors file of the weights to start from: those whose name and shape agree.
+    points : sequence of (int, float)
+        Bottleneck levels and quantisation steps to validate at.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def open_run(
         measure_spread(network, fields)
     validation = load_validation(prepared, matching(index, config.validation), known)
     on_device = {level: field.to(target) for level, field in pyramid.items()}
-    run = Run(config, network, fields, validation, on_device, folder)
+    run = Run(config, network, fields, validation, on_device, folder, points)
     if resume:
         run.resume()
     return run
