@@ -47,6 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "figures", "output_store", "quarters", "schema", "step_search"),
     ("model_adding",),
     ("bound_search", "coarse", "coding", "judge", "maps", "relief", "views"),
+    ("goals",),
     ("chains", "charts", "detail", "fitting"),
     ("restoring",),
     ("detailing",),
@@ -68,6 +69,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 TOGETHER = ("bench", "entropy", "networks", "train")
 # Modules on one floor that use each other, or names that a stage takes from another.
 WITHIN = {
+    ("stages.dataset", "stages.recognise"): {"recognise"},
     ("stages.nudge", "stages.trail"): {"Trail"},
     ("stages.nudge", "stages.transform"): {"Coder"},
     ("stages.transform", "stages.power"): {"amplitude", "power_lost"},

@@ -6,7 +6,6 @@ cells, coding --fit--> payload, the cells that it decodes to, and where to look 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,10 @@ import numpy.typing as npt
 from hpcodec.bound_search import BoundSearch
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.goals import Goal, error_goal, size_goal, value_scale
 from hpcodec.judge import Judge
 from hpcodec.models import Model
-from hpcodec.stages.normalise import denormalise, lowered, measure_scaling, normalise
+from hpcodec.stages.normalise import denormalise, normalise
 from hpcodec.stages.wire import pack, with_correction
 from hpcodec.step_search import AS_EXPECTED, BAND, Hint, StepSearch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
     from hpcodec.stages.transform import Coder
 
-__all__ = ["PASSES", "Fitted", "fit", "value_scale"]
+__all__ = ["PASSES", "Fitted", "fit"]
 
 PASSES = 2
 """Refinements of a field with effort: two more gain nothing, docs/design/rate.md."""
@@ -130,9 +130,9 @@ def fit(
         )
     unit = value_scale(cells, scaling, coding)
     goal = (
-        _error_goal(coding, unit, model, judge, floor)
+        error_goal(coding, unit, model, judge, floor)
         if coding.rmse
-        else _size_goal(coding, model, own)
+        else size_goal(coding, model, own)
     )
     normal = normalise(cells[None], [scaling])
     task = _Task(normal, scaling, unit, coding, model, model.coder(device), judge, floor, after)
@@ -188,7 +188,7 @@ class _Task:
         told = replace(field, limits=self.judge.limits, mask=number, mask_code=code)
         return told, denormalise(decoded, [self.scaling])
 
-    def search(self, goal: _Goal, hint: Hint) -> StepSearch | BoundSearch:
+    def search(self, goal: Goal, hint: Hint) -> StepSearch | BoundSearch:
         """Steps to try."""
         card, coding = self.model.card, self.coding
         if coding.free:
@@ -214,9 +214,7 @@ class _Task:
         return float((len(fitted.payload) - len(self.judge.told[1])) * error)
 
 
-def _search(
-    task: _Task, goal: _Goal, hint: Hint, nudge: Floats, beaten: float = math.inf
-) -> _Found:
+def _search(task: _Task, goal: Goal, hint: Hint, nudge: Floats, beaten: float = math.inf) -> _Found:
     """The step for a goal, and what comes of it; refused if far from an error to be beaten."""
     search = task.search(goal, hint)
     payload, decoded, value = b"", task.normal, 0.0
@@ -240,37 +238,6 @@ def _search(
     if chosen is None or not search.met or len(payload) > task.coding.size:
         raise _unmet(task, value, len(payload))
     return _Found(payload, decoded, search.hint, chosen)
-
-
-@dataclass(frozen=True)
-class _Goal:
-    limit: float
-    value: Callable[[bytes, Floats], float]
-    expected: Callable[[float], float]
-
-
-def _size_goal(coding: Coding, model: Model, own: int) -> _Goal:
-    """Bytes without the mask's, which no step changes."""
-    expected = model.card.expected_octave("size", coding.bottleneck, coding.level)
-    return _Goal(coding.size - own, lambda payload, _: len(payload) - own, expected)
-
-
-def value_scale(cells: Floats, scaling: Scaling, coding: Coding) -> float:
-    """Scale of the values themselves, where ``cells`` are their powers."""
-    if coding.exponent == 1:
-        return scaling.scale
-    return measure_scaling(lowered(cells, coding.exponent)).scale
-
-
-def _error_goal(coding: Coding, unit: float, model: Model, judge: Judge, floor: float) -> _Goal:
-    """Error of coding alone, which a step governs: its square adds to that of the remap."""
-    card = model.card.expected_octave("rmse", coding.bottleneck, coding.level)
-
-    def value(_: bytes, decoded: Floats) -> float:
-        return math.sqrt(max(judge.rmse(decoded) ** 2 - floor**2, 0.0))
-
-    limit = math.sqrt(coding.rmse**2 - floor**2)
-    return _Goal(limit, value, lambda error: card(error / unit))
 
 
 def _below_floor(coding: Coding, floor: float, finest: int) -> UsageError:

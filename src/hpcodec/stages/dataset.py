@@ -14,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from math import prod
 from typing import Any
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -32,6 +30,7 @@ from hpcodec.layout import look_behind, stored_type
 from hpcodec.output import Output, OutputVariable, create_output
 from hpcodec.packing import Packing, decoded
 from hpcodec.parts import Part, whole
+from hpcodec.stages.recognise import recognise
 
 __all__ = [
     "Output",
@@ -50,8 +49,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     # No index beside the user's file, and no message left out that is unlike the first.
     "cfgrib": {"indexpath": "", "errors": "raise"},
 }
-_GRIB = (".grib", ".grib2", ".grb", ".grb2")  # a file may begin with the header of a bulletin
-_ZARR_GROUPS = ("zarr.json", ".zgroup", ".zmetadata")
 
 
 def open_source(path: str) -> xr.Dataset:
@@ -73,7 +70,7 @@ def open_source(path: str) -> xr.Dataset:
         # About consolidated metadata and data types that zarr's specification has not settled.
         warnings.simplefilter("ignore")
         try:
-            engine, target = _recognise(path)
+            engine, target = recognise(path)
             with _opened(target, engine) as (opened, how, file):
                 unused = look_behind(target, engine, file)
                 dataset = xr.open_dataset(
@@ -223,39 +220,6 @@ def carried(
     result = ds.drop_vars(sorted(gone))
     result.encoding = dict(ds.encoding)
     return result
-
-
-def _recognise(path: str) -> tuple[str, Any]:
-    """Choose the xarray engine that reads ``path``, and what to hand it."""
-    files, inner = fsspec.url_to_fs(path)
-    local = "local" in np.atleast_1d(files.protocol)
-    if any(files.exists(f"{inner.rstrip('/')}/{name}") for name in _ZARR_GROUPS):
-        return "zarr", inner if local else path
-    if not files.exists(inner):
-        raise FormatError(f"expected a dataset; '{path}' does not exist. Check the path.")
-    if not files.isfile(inner):
-        raise FormatError(
-            f"expected a NetCDF file or a zarr group; got '{path}', a folder without "
-            f"{' or '.join(_ZARR_GROUPS[:2])}. Give the folder of the zarr group itself."
-        )
-    with files.open(inner, "rb") as stream:
-        head = stream.read(8)
-    if head[:4] == b"PK\x03\x04":
-        return "zarr", f"zip://::{inner if local else path}"
-    if head[:4] in {b"CDF\x01", b"CDF\x02", b"CDF\x05"} or head == b"\x89HDF\r\n\x1a\n":
-        # The NetCDF library reads files, not streams: a remote file is copied, not held.
-        return "netcdf4", inner if local else fsspec.open_local(f"simplecache::{path}")
-    if head[:4] == b"GRIB" or inner.lower().endswith(_GRIB):
-        if find_spec("cfgrib") is None:
-            raise FormatError(
-                f"expected cfgrib, which reads GRIB, for '{path}'; it is not installed. Install "
-                "it: pip install 'hpcodec[grib]'."
-            )
-        return "cfgrib", inner if local else fsspec.open_local(f"simplecache::{path}")
-    raise FormatError(
-        f"expected NetCDF, zarr or GRIB; got '{path}', a file that begins with {head!r}. Check "
-        "the path."
-    )
 
 
 @contextlib.contextmanager
