@@ -22,6 +22,7 @@ from hpcodec.missing import fill_smoothly
 from hpcodec.restoring import Inputs, Restoring, lost
 from hpcodec.stages import dataset
 from hpcodec.stages.wavelets import halvings, to_bands
+from hpcodec.train.prepare import files_matching, source_digest
 
 __all__ = ["Example", "make_examples", "read_examples"]
 
@@ -102,9 +103,7 @@ def make_examples(
     UsageError
         If no file matches.
     """
-    files = sorted({path for pattern in patterns for path in data.glob(pattern)})
-    if not files:
-        raise UsageError(f"expected files in {data} that match {list(patterns)}; got none.")
+    files = files_matching(data, patterns)
     folder.mkdir(parents=True, exist_ok=True)
     index = (
         [asdict(one) for one in read_examples(folder)] if (folder / "index.json").exists() else []
@@ -144,7 +143,7 @@ def _examples_of(
     rng: np.random.Generator | None,
     number: int,
 ) -> Iterator[Example]:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = source_digest(path)
     with dataset.open_source(str(path)) as source:
         for spec in dataset.find_fields(source):
             if not isinstance(spec.grid, LatLonGrid) or halvings(spec.grid.shape) < 2:

@@ -27,7 +27,7 @@ from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import measure_scaling
 from hpcodec.train.fields import PreparedField
 
-__all__ = ["prepare", "prepare_steps", "source_digest", "write_index"]
+__all__ = ["files_matching", "prepare", "prepare_steps", "source_digest", "write_index"]
 
 _LARGEST = 32767  # of int16
 
@@ -59,9 +59,7 @@ def prepare(data: Path, patterns: Sequence[str], folder: Path) -> tuple[Prepared
     Missing values are filled with their nearest valid neighbour. Files without a global field
     raise: leave them out by pattern.
     """
-    files = sorted({path for pattern in patterns for path in data.glob(pattern)})
-    if not files:
-        raise UsageError(f"expected files in {data} that match {list(patterns)}; got none.")
+    files = files_matching(data, patterns)
     folder.mkdir(parents=True, exist_ok=True)
     prepared = [
         item
@@ -72,6 +70,20 @@ def prepare(data: Path, patterns: Sequence[str], folder: Path) -> tuple[Prepared
     ]
     write_index(prepared, folder)
     return tuple(prepared)
+
+
+def files_matching(data: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files below ``data`` that match any of the patterns, in order.
+
+    Raises
+    ------
+    UsageError
+        If none does.
+    """
+    files = sorted({path for pattern in patterns for path in data.glob(pattern)})
+    if not files:
+        raise UsageError(f"expected files in {data} that match {list(patterns)}; got none.")
+    return files
 
 
 def write_index(prepared: Sequence[PreparedField], folder: Path) -> None:
