@@ -36,7 +36,7 @@ def test_what_they_say(make: dict[str, Any]) -> None:
         assert f".SS hpcodec {words}\n" in man
     assert "`--variable, -v TEXT`\n:   Only this variable; repeatable.\n" in page
     assert "`--base/--no-base`" in page
-    assert "`--batch NUMBER`\n:   Fields at a time; bounds the memory. Default: 4.\n" in page
+    assert "`--batch NUMBER`\n:   Fields at a time. Default: 4.\n" in page
     assert "`FILES...`" in page
     assert ".B \\-\\-max\\-rel\\-error TEXT\n" in man
     for line in man.splitlines():

@@ -6,7 +6,6 @@ cells, coding --fit_either--> payload
 from __future__ import annotations
 
 from dataclasses import replace
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_either"]
 
-# Ratio below which the network is not tried, to save time: details of validation fields have the
-# smaller error up to 128x, and all have a larger one at 512x (docs/design/rate.md).
-_FINE = 160
+# Bytes of a field from which on the network is not tried, to save time: 160x at 0.25 degrees.
+# Details of validation fields have the smaller error up to 128x, and all have a larger one at 512x;
+# on coarser grids the ratios are smaller, the bytes much the same (docs/design/rate.md).
+_MANY = 26_000
 
 
 def fit_either(
@@ -61,7 +61,7 @@ def fit_either(
 
     if not coding.detail or judge.filled is None or not np.ptp(cells):
         return network()
-    whole, by_size = 4 * prod(coding.grid.shape), not coding.rmse and not coding.free
+    by_size = not coding.rmse and not coding.free
     ways = [network, detail] if hint.detailed is False else [detail, network]
     found, refused = list[Fitted](), list[UsageError]()
     for way in ways:
@@ -71,7 +71,7 @@ def fit_either(
             refused.append(error)
             continue
         size = coding.size if by_size else len(found[-1].payload)
-        if hint.detailed is not None or whole < _FINE * size:
+        if hint.detailed is not None or size > _MANY:
             break
     if not found:
         raise refused[ways.index(network)]  # it says what would do

@@ -13,7 +13,6 @@ from hpcodec.compression import Options, compress
 from hpcodec.decompression import decompress
 from hpcodec.errors import FormatError
 from hpcodec.grids import GaussianGrid, LatLonGrid
-from hpcodec.stages import dataset
 from hpcodec.stages.dataset import find_fields, open_source, read_steps
 from tests.synthetic import MODEL, raw, waves
 
@@ -100,6 +99,6 @@ def test_messages_that_do_not_go_together(tmp_path: Path) -> None:
 
 def test_without_cfgrib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.grib", "regular_ll_sfc_grib2", regular(waves(1)[0]))
-    monkeypatch.setattr(dataset, "find_spec", lambda name: None)
+    monkeypatch.setattr("hpcodec.stages.recognise.find_spec", lambda name: None)
     with pytest.raises(FormatError, match=r"pip install 'hpcodec\[grib\]'"):
         open_source(path)
