@@ -20,7 +20,7 @@ from hpcodec.grid import LatLonGrid
 from hpcodec.model_folders import find_models, search_path, statics_of
 from hpcodec.models import choose_model, load_model, resolve_device
 from hpcodec.pipeline import encode_fields
-from hpcodec.restorers import WEIGHTS
+from hpcodec.restorers import RESTORER, WEIGHTS, restorer_of
 from hpcodec.stages.dataset import find_fields
 from tests.synthetic import MODEL, series, waves
 
@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     copy = tmp_path / "own"
     shutil.copytree(shipped, copy)
     os.symlink(statics_of(shipped), tmp_path / "statics.safetensors")
+    os.symlink(restorer_of(shipped), tmp_path / RESTORER)
     edit(copy, lambda card: card.update(name="own"))
     monkeypatch.setenv("HPCODEC_MODELS", str(tmp_path))
     load_model.cache_clear()
