@@ -40,6 +40,9 @@ _OF_DETAILS = 0.79, -0.1
 # An error that grows with the root of the bytes saved, so many times too large, is not waited for.
 _HOPELESS = 1.04
 
+# Part of the limit that will do where another way's step tells where to look.
+_NEAR = 0.98
+
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
@@ -136,11 +139,10 @@ def fit(
     )
     normal = normalise(cells[None], [scaling])
     task = _Task(normal, scaling, unit, coding, model, model.coder(device), judge, floor, after)
-    beaten = judge.rmse_of(other.shown) if other else math.inf
     if other and hint == AS_EXPECTED:
         octave = _OF_DETAILS[0] * other.octave + _OF_DETAILS[1]
-        hint = Hint(octave - goal.expected((1 + BAND) / 2 * goal.limit))
-    first = best = last = _search(task, goal, hint, np.zeros_like(normal), beaten=beaten)
+        hint = Hint(octave - goal.expected((1 + _NEAR) / 2 * goal.limit))
+    first = best = last = _search(task, goal, hint, np.zeros_like(normal), other)
     nudge = np.zeros_like(normal)
     for number in range(PASSES * coding.effort if normal.any() else 0):
         pull = task.pull(last.field)
@@ -188,8 +190,8 @@ class _Task:
         told = replace(field, limits=self.judge.limits, mask=number, mask_code=code)
         return told, denormalise(decoded, [self.scaling])
 
-    def search(self, goal: Goal, hint: Hint) -> StepSearch | BoundSearch:
-        """Steps to try."""
+    def search(self, goal: Goal, hint: Hint, band: float) -> StepSearch | BoundSearch:
+        """Steps to try, until one is in the band."""
         card, coding = self.model.card, self.coding
         if coding.free:
             expected = card.expected_octave("rmse", coding.bottleneck, coding.level)
@@ -197,7 +199,14 @@ class _Task:
             return BoundSearch((self.judge.bound or self.unit) / self.unit, expected, hint)
         if hint == AS_EXPECTED:
             hint = Hint(card.shift(self._variable))
-        return StepSearch(goal.limit, goal.expected, hint)
+        return StepSearch(goal.limit, goal.expected, hint, band=band)
+
+    def is_hopeless(self, code: bytes, values: Floats, part: float, other: Fitted) -> bool:
+        """Whether a trial, at a part of the limit, is far from what another way has at it."""
+        if self.coding.rmse:
+            return len(code) * part**2 > _HOPELESS**2 * len(other.payload)
+        error = self.judge.rmse(values) * math.sqrt(part)
+        return error > _HOPELESS * self.judge.rmse_of(other.shown)
 
     def pull(self, field: CompressedField) -> Floats:
         """Nudge that a compressed field asks for."""
@@ -214,9 +223,11 @@ class _Task:
         return float((len(fitted.payload) - len(self.judge.told[1])) * error)
 
 
-def _search(task: _Task, goal: Goal, hint: Hint, nudge: Floats, beaten: float = math.inf) -> _Found:
-    """The step for a goal, and what comes of it; refused if far from an error to be beaten."""
-    search = task.search(goal, hint)
+def _search(
+    task: _Task, goal: Goal, hint: Hint, nudge: Floats, other: Fitted | None = None
+) -> _Found:
+    """The step for a goal, and what comes of it; refused if far from what another way has."""
+    search = task.search(goal, hint, _NEAR if other else BAND)
     payload, decoded, value = b"", task.normal, 0.0
     chosen: CompressedField | None = None
     while not search.done:
@@ -226,11 +237,9 @@ def _search(task: _Task, goal: Goal, hint: Hint, nudge: Floats, beaten: float = 
             shown = task.judge.shown(values)
             code = with_correction(code, task.judge.correction(shown, task.scaling.scale))
         value = goal.value(code, values)
-        if chosen is None and beaten < math.inf:
-            expected = task.judge.rmse(values) * math.sqrt(value / goal.limit)
-            if expected > _HOPELESS * beaten:
-                raise UsageError("expected a smaller error than another way has; got a larger.")
-            beaten = math.inf
+        if other and task.is_hopeless(code, values, value / goal.limit, other):
+            raise UsageError("expected to do better than another way; got far from it.")
+        other = None
         if search.tell(value):
             payload, decoded, chosen = code, values, field
         if search.met and not task.normal.any():

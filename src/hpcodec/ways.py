@@ -66,7 +66,7 @@ def fit_either(
     found, refused = list[Fitted](), list[UsageError]()
     for way in ways:
         try:
-            found.append(way(found[0] if found and by_size else None))
+            found.append(way(found[0] if found and not coding.free else None))
         except UsageError as error:
             refused.append(error)
             continue
