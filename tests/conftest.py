@@ -11,8 +11,10 @@ import torch
 
 from hpcodec import remap_operators
 from hpcodec.compression import Options, compress
+from hpcodec.models import load_model
 from hpcodec.stages.zarr_store import chunk_key
 from tests.synthetic import MODEL, rich, series
+from tests.tiny import write_model
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -104,3 +106,21 @@ def damaged(single_store: str, tmp_path: Path) -> Path:
 def chunk(damaged: Path) -> Path:
     """The only payload of the copy."""
     return damaged / "t2m" / chunk_key((1, 73, 144), 0)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a model that is not installed."""
+    folder = tmp_path_factory.mktemp("made") / "tiny"
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's folder of its own, which a refusal leaves empty."""
+    monkeypatch.setenv("HPCODEC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr("hpcodec.model_folders._given", {})
+    load_model.cache_clear()
+    yield tmp_path / "data"
+    load_model.cache_clear()

@@ -25,24 +25,8 @@ from hpcodec.restorers import RESTORER, WEIGHTS
 from tests.golden.make import MODELS, RESTORING
 from tests.packed import PACKED, edit, tarred, zipped
 from tests.synthetic import MODEL, raw
-from tests.tiny import write_model
 
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "tiny"
-    write_model(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder of its own, which a refusal leaves empty."""
-    monkeypatch.setenv("HPCODEC_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr("hpcodec.model_folders._given", {})
-    load_model.cache_clear()
-    yield tmp_path / "data"
-    load_model.cache_clear()
+pytestmark = pytest.mark.usefixtures("data")
 
 
 @pytest.mark.parametrize("kind", PACKED)

@@ -8,7 +8,6 @@ import shutil
 import stat
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +18,11 @@ from hpcodec import model_sources
 from hpcodec.cards import CARD
 from hpcodec.errors import FormatError, HpcodecError, ModelError
 from hpcodec.model_adding import add_model
-from hpcodec.models import file_digest, load_model
+from hpcodec.models import file_digest
 from hpcodec.restorers import WEIGHTS
 from tests.packed import PACKED, edit, refused, zipped
-from tests.tiny import write_model
 
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made") / "tiny"
-    write_model(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A user's folder of its own, which a refusal leaves empty."""
-    monkeypatch.setenv("HPCODEC_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr("hpcodec.model_folders._given", {})
-    load_model.cache_clear()
-    yield tmp_path / "data"
-    load_model.cache_clear()
+pytestmark = pytest.mark.usefixtures("data")
 
 
 def test_what_is_none(tmp_path: Path, tiny: Path) -> None:
