@@ -103,7 +103,8 @@ def test_fine_errors_go_to_details_and_coarse_ones_to_whichever_is_better() -> N
     }
     free = encode_fields(waves(1, DEGREES), rough, "cpu")
     errors = {way: rmse(waves(1, DEGREES), one.decoded) for way, one in both.items()}
-    assert rmse(waves(1, DEGREES), free.decoded) == min(errors.values())
+    assert rmse(waves(1, DEGREES), free.decoded) == pytest.approx(min(errors.values()), rel=0.02)
+    assert max(errors.values()) > 1.05 * min(errors.values())
     assert both[False].hint.detailed is False
 
 

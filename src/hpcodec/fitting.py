@@ -34,7 +34,7 @@ PASSES = 2
 Floats = npt.NDArray[np.float32]
 
 # A line through the octaves of both ways in the same bytes, of validation fields at 128x to 1024x:
-# few are farther from it than a tenth.
+# few are farther from it than a tenth. (One through rougher training fields lies lower.)
 _OF_DETAILS = 0.79, -0.1
 
 # An error that grows with the root of the bytes saved, so many times too large, is not waited for.
@@ -60,6 +60,8 @@ class Fitted:
         What the payload holds.
     octave : float
         Logarithm of its step over the scale of the field.
+    halving : float
+        Octaves of its step to half of what it was asked for; 0 where that is not known.
     """
 
     payload: bytes
@@ -67,6 +69,7 @@ class Fitted:
     hint: Hint
     field: CompressedField
     octave: float
+    halving: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +143,7 @@ def fit(
     normal = normalise(cells[None], [scaling])
     task = _Task(normal, scaling, unit, coding, model, model.coder(device), judge, floor, after)
     if other and hint == AS_EXPECTED:
-        octave = _OF_DETAILS[0] * other.octave + _OF_DETAILS[1]
-        hint = Hint(octave - goal.expected((1 + _NEAR) / 2 * goal.limit))
+        hint = _as_told(other, goal)
     first = best = last = _search(task, goal, hint, np.zeros_like(normal), other)
     nudge = np.zeros_like(normal)
     for number in range(PASSES * coding.effort if normal.any() else 0):
@@ -247,6 +249,14 @@ def _search(
     if chosen is None or not search.met or len(payload) > task.coding.size:
         raise _unmet(task, value, len(payload))
     return _Found(payload, decoded, search.hint, chosen)
+
+
+def _as_told(other: Fitted, goal: Goal) -> Hint:
+    """Where a detail, of the same field and for the same goal, says that the step is."""
+    octave = _OF_DETAILS[0] * other.octave + _OF_DETAILS[1]
+    halving = goal.expected(goal.limit / 2) - goal.expected(goal.limit)
+    slope = _OF_DETAILS[0] * other.halving / halving
+    return Hint(octave - goal.expected((1 + _NEAR) / 2 * goal.limit), slope)
 
 
 def _below_floor(coding: Coding, floor: float, finest: int) -> UsageError:

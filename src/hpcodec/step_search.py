@@ -135,6 +135,11 @@ class StepSearch:
         shift = at_aim - self._expected(self._aim(0) * self._limit)
         return replace(self._given, shift=shift, slope=self._slope)
 
+    @property
+    def halving(self) -> float:
+        """Octaves of the step from the limit to half of it."""
+        return self._slope * (self._expected(self._limit / 2) - self._expected(self._limit))
+
     def tell(self, value: float) -> bool:
         """Take the value at ``step``; whether it is the best so far."""
         trial = _Trial(self._octave, value, self._expected(value))
