@@ -126,3 +126,16 @@ def test_no_error_at_all() -> None:
     tried, chosen, _ = searched(lambda step: 0.0, 0.2, ERRORS)
     assert chosen == 0
     assert len(tried) <= TRIALS
+
+
+def test_beyond_the_end_of_the_curve_the_search_goes_on_in_its_direction() -> None:
+    def expected(size: float) -> float:
+        return float(np.interp(-np.log(size), (-np.log(1e5), -np.log(300)), (-5.0, 6.0)))
+
+    search, steps = StepSearch(100, expected), []
+    while not search.done:
+        steps.append(search.step)
+        search.tell(max(250.0, 1e5 / search.step))
+    assert not search.met
+    assert steps == sorted(steps)
+    assert steps[-1] == 2.0**14

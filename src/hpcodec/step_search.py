@@ -24,6 +24,8 @@ TRIALS = 3
 # Steps tried, normalised units: 2**-14 to 2**14.
 _FINEST, _COARSEST = -14.0, 14.0
 
+_WIDE = 1e3
+
 # Parts of the limit aimed at by each trial: the middle of the band; then a little safer, as there
 # is no other trial to make good for one that is over.
 _AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
@@ -106,7 +108,8 @@ class StepSearch:
         self._expected = expected
         self._known: list[_Trial] = []
         self._best: _Trial | None = None
-        rising = expected(limit) >= expected(limit / 2)
+        # Far apart: near to the limit the curve may have come to its end.
+        rising = expected(limit * _WIDE) > expected(limit / _WIDE)
         # Where the value is smallest, and largest.
         self._safe, self._tight = (_FINEST, _COARSEST) if rising else (_COARSEST, _FINEST)
         self._given, self._slope = hint, hint.slope
