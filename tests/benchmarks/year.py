@@ -1,10 +1,11 @@
 """Compress a synthetic year alone, and on a dask cluster with a worker killed; compare all bytes.
 
-    python -m tests.benchmarks.year [FIELDS] [--steps 8760] [--memory 3GB] [--ratio 64]
-                                    [--workers 2] [--part 48] [--degrees 1]
+    python -m tests.benchmarks.year [FIELDS ...] [--steps 8760] [--memory 3GB] [--ratio 64]
+                                    [--workers 2] [--part 48] [--degrees 1] [--thin 1]
 
 The year's hours are made when they are read: a web server of this program gives a zarr group each
-of whose chunks is two fields of FIELDS, turned round the pole and mixed, another for each hour.
+of whose chunks is two fields of FIELDS, turned round the pole and mixed, another for each hour:
+files of one variable and grid, of which every so manieth row and column is taken (--thin).
 Without FIELDS they are waves of so many degrees. Both runs are kept within the limit on memory: one
 process, then the cluster, a worker of which is killed (SIGKILL) once the first part is done. Prints
 the time and the peak memory of a process of each, and what is different.
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ from tests.interruptions import content
 from tests.synthetic import HOURS, axes, waves
 
 Floats = npt.NDArray[np.float32]
-_KEPT = 8  # fields that the year is mixed of
+_KEPT = 8  # fields of a file, at most, that the year is mixed of
 _GROUP = "year.zarr"
 
 
@@ -109,20 +111,24 @@ def serve(folder: str, fields: Floats, port: Any) -> None:
         server.serve_forever()
 
 
-def given(path: str, degrees: float) -> tuple[xr.DataArray, Floats]:
+def given(paths: Sequence[str], degrees: float, thin: int) -> tuple[xr.DataArray, Floats]:
     """A field of the source with its coordinates, and some of its fields."""
-    if not path:
-        fields = waves(_KEPT, degrees)
+    if not paths:
+        made = waves(_KEPT, degrees)
         coords: dict[str, Any] = axes(degrees)
         told = {"standard_name": "air_temperature", "units": "K"}
-        return xr.DataArray(fields[0], coords, ("lat", "lon"), attrs=told), fields
-    with open_source(path) as source:
-        spec = find_fields(source)[0]
-        fields = read_steps(source, spec, 0, min(_KEPT, spec.steps))
-        first = source[spec.name].isel({dim: 0 for dim, _ in spec.leading}, drop=True)
-        first = first.reset_coords(drop=True).transpose(*spec.horizontal).copy(data=fields[0])
-        first.attrs = {"standard_name": spec.standard_name, "units": spec.units}
-        return first, fields
+        return xr.DataArray(made[0], coords, ("lat", "lon"), attrs=told), made
+    fields = list[Floats]()
+    for path in paths:
+        with open_source(path) as source:
+            spec = find_fields(source)[0]
+            read = read_steps(source, spec, 0, min(_KEPT, spec.steps))
+            fields += [np.ascontiguousarray(one[::thin, ::thin]) for one in read]
+            first = source[spec.name].isel({dim: 0 for dim, _ in spec.leading}, drop=True)
+            first = first.reset_coords(drop=True).transpose(*spec.horizontal)
+            first = first[::thin, ::thin].copy(data=fields[0])
+            first.attrs = {"standard_name": spec.standard_name, "units": spec.units}
+    return first, np.stack(fields)
 
 
 def peak() -> int:
@@ -160,20 +166,21 @@ def on_cluster(url: str, target: str, options: Options, workers: int) -> tuple[i
 def main() -> None:
     """Print times, memory and what is different."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("fields", nargs="?", default="")
+    parser.add_argument("fields", nargs="*")
     parser.add_argument("--steps", type=int, default=8760)
     parser.add_argument("--memory", default="3GB")
     parser.add_argument("--ratio", type=float, default=64)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--part", type=int, help="fields of a part; the default of compress")
     parser.add_argument("--degrees", type=float, default=1)
+    parser.add_argument("--thin", type=int, default=1)
     asked = parser.parse_args()
     options = Options(
         ratio=asked.ratio, memory=read_size(asked.memory), shard=asked.part, device="cpu"
     )
     spawned = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="year-") as name:
-        like, fields = given(asked.fields, asked.degrees)
+        like, fields = given(asked.fields, asked.degrees, asked.thin)
         write_group(Path(name), like, asked.steps)
         here, there = spawned.Pipe()
         server = spawned.Process(target=serve, args=(name, fields, there), daemon=True)
