@@ -100,6 +100,12 @@ def test_by_the_address(client: Any, series_source: str, alone: Path, tmp_path: 
     assert content(target) == content(alone)
 
 
+def test_of_this_machine(series_source: str, alone: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.zarr"
+    compress(series_source, str(target), OPTIONS, cluster="local")
+    assert content(target) == content(alone)
+
+
 def test_a_worker_is_killed(client: Any, tmp_path: Path) -> None:
     """While it is at a part: another one does that."""
     source, known, target = (tmp_path / name for name in ("a.nc", "a.zarr", "b.zarr"))

@@ -91,7 +91,11 @@ Shard = Annotated[
     ),
 ]
 Dask = Annotated[
-    str, typer.Option(help="Address or file of a dask scheduler: its workers compress.")
+    str,
+    typer.Option(
+        help="Address or file of a dask scheduler, or local for one of this machine's cores: "
+        "its workers compress."
+    ),
 ]
 NoShard = Annotated[bool, typer.Option("--no-shard", help="An object for each chunk.")]
 Remap = Annotated[str, typer.Option(help="least_squares, idw or conservative.")]
