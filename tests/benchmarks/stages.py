@@ -1,7 +1,7 @@
 """Where the time of compress and decompress goes, by stage; beside another checkout, and peers.
 
     python -m tests.benchmarks.stages [FILE] [--steps 12] [--ratio 16 64 256] [--device cpu]
-                                      [--beside SRC] [--runs 1] [--timeline PNG]
+                                      [--beside SRC] [--runs 1] [--timeline PNG] [--until 8]
 
 Takes the first fields of FILE's first variable, or waves of 0.25 degrees, again and again until
 there are so many steps, each turned a little further round the pole; writes them to NetCDF;
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--beside", default="", help="src of the checkout before")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--timeline", default="", help="picture of the run at the last ratio")
+    parser.add_argument("--until", type=float, default=8, help="seconds that it shows")
     asked = parser.parse_args()
     own = str(Path(__file__).parents[2] / "src")
     sources = [*filter(None, [asked.beside and str(Path(asked.beside).resolve())]), own]
@@ -277,7 +278,7 @@ def main() -> None:
     if asked.timeline:
         from tests.benchmarks.timeline import draw
 
-        draw(asked.timeline, runs[-1].compress.spans, runs[-1].decompress.spans)
+        draw(asked.timeline, runs[-1].compress.spans, runs[-1].decompress.spans, asked.until)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tests.benchmarks.timers import ELSE, HERE, STAGES, WAITING, Span
+from tests.benchmarks.timers import ELSE, HERE, STAGES, WAITING, Span, seconds
 
 __all__ = ["draw"]
 
-_SHOWN = 8.0  # seconds
 _GAP = 0.002  # seconds: less is not to be seen
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; each row has a name besides.
@@ -35,27 +34,27 @@ _COLOURS = {
 }
 
 
-def draw(path: str, compress: Sequence[Span], decompress: Sequence[Span]) -> None:
-    """Write the picture: the first eight seconds of both calls."""
+def draw(path: str, compress: Sequence[Span], decompress: Sequence[Span], until: float) -> None:
+    """Write the picture: the first seconds of both calls, ``until`` some time."""
     figure = Figure(figsize=(10, 7), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
     for axes, name, spans in zip(
         panels, ("compress", "decompress"), (compress, decompress), strict=True
     ):
         axes.set_title(f"hpcodec {name}", fontsize=10, loc="left")
-        _panel(axes, spans)
+        _panel(axes, [span for span in spans if span.start < until], until)
     panels[-1].set_xlabel("seconds since the call; dotted lines: another field, or a batch of them")
     figure.savefig(path, dpi=100)
 
 
-def _panel(axes: Any, spans: Sequence[Span]) -> None:
+def _panel(axes: Any, spans: Sequence[Span], until: float) -> None:
     here = [span for span in spans if span.thread == HERE]
     rows = [
         ("reads ahead: reading", _of(spans, "hpcodec-read", "reading"), "reading"),
         *(
             (stage, _of(here, HERE, stage), stage)
             for stage in (*STAGES, ELSE)
-            if _worth(here, stage)
+            if _worth(here, stage, until)
         ),
         ("writes behind: writing", _of(spans, "hpcodec-write", "writing"), "writing"),
     ]
@@ -66,21 +65,20 @@ def _panel(axes: Any, spans: Sequence[Span]) -> None:
     axes.axhline(len(rows) - 1.5, color="black", linewidth=0.6)
     for _, own in groupby((span for span in here if span.field), lambda span: span.field):
         axes.axvline(next(own).start, color="black", linewidth=0.6, linestyle=":")
-    axes.set_xlim(0, _SHOWN)
+    axes.set_xlim(0, until)
     axes.invert_yaxis()
 
 
-def _worth(spans: Sequence[Span], stage: str) -> bool:
+def _worth(spans: Sequence[Span], stage: str, until: float) -> bool:
     """Whether a stage takes long enough to be seen."""
-    shown = [one for one in spans if one.stage == stage and one.start < _SHOWN]
-    return sum(one.stop - one.start for one in shown) > 0.005 * _SHOWN
+    return seconds(spans)[stage] > 0.003 * until
 
 
 def _of(spans: Sequence[Span], thread: str, stage: str) -> list[tuple[float, float]]:
     """Start and length of what a thread does in a stage; what is hardly apart is one."""
     bars: list[tuple[float, float]] = []
     for one in sorted(spans, key=lambda one: one.start):
-        if not one.thread.startswith(thread) or one.stage != stage or one.start > _SHOWN:
+        if not one.thread.startswith(thread) or one.stage != stage:
             continue
         if bars and one.start - sum(bars[-1]) < _GAP:
             bars[-1] = bars[-1][0], one.stop - bars[-1][0]
