@@ -18,15 +18,9 @@ from safetensors.torch import save_file as save_tensors
 from torch import Tensor
 
 from hpcodec.cards import CARD
-from hpcodec.entropy.activity import (
-    COMPONENTS,
-    FEATURES,
-    HIDDEN,
-    ActivityNetwork,
-    Known,
-    known_features,
-)
+from hpcodec.entropy.activity import COMPONENTS, FEATURES, Known, known_features
 from hpcodec.entropy.arrays import to_arrays
+from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, Tables
 from hpcodec.fields import CompressedField, Scaling
 from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count

@@ -56,7 +56,7 @@ STAGES: Mapping[str, Sequence[str]] = {
         "hpcodec.stages.transform:Coder.trail",
     ),
     "activity": (
-        "hpcodec.entropy.activity:ActivityNetwork.__call__",
+        "hpcodec.entropy.integer_network:ActivityNetwork.__call__",
         "hpcodec.entropy.activity:Surroundings.__init__",
         "hpcodec.entropy.activity:Surroundings.features",
         "hpcodec.entropy.bands:_Coder._activity",

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hpcodec.entropy.activity import COMPONENTS, FEATURES, HIDDEN
+from hpcodec.entropy.activity import COMPONENTS, FEATURES
 from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
+from hpcodec.entropy.integer_network import HIDDEN
 from hpcodec.entropy.tables import TOTAL
 from hpcodec.errors import ModelError
 from hpcodec.stages.wire import pack, unpack

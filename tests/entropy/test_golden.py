@@ -23,14 +23,13 @@ import pytest
 from hpcodec.entropy.activity import (
     COMPONENTS,
     FEATURES,
-    HIDDEN,
-    ActivityNetwork,
     Surroundings,
     known_features,
     on_faces,
     places,
 )
 from hpcodec.entropy.coding import decode_base, decode_level, encode_base, encode_level
+from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, high_part, plan_for
 from hpcodec.fields import CompressedField
 from hpcodec.grid import cell_count

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcodec.entropy.activity import FEATURES, HIDDEN, ActivityNetwork
+from hpcodec.entropy.activity import FEATURES
 from hpcodec.entropy.arrays import NAMES, from_arrays, to_arrays
+from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import BINS, LARGEST, TABLE_SHAPE, TOTAL, EntropyModel
 from hpcodec.fields import CompressedField
 from hpcodec.stages.wire import pack, unpack

@@ -1,16 +1,11 @@
-"""How large a symbol may be, from the whole numbers decoded before it: a small integer network.
+"""What tells how large a symbol may be: the whole numbers decoded before it, and the Earth.
 
-    coarser levels, components before, neighbours before --features--> (places, FEATURES) uint8
-    features --ActivityNetwork--> activity, in thirds of an octave of the symbol's magnitude
-
-Weights have 8 bits, states 8 bits, and no sum exceeds 2**24, so that float32 products and sums of
-them are exact in any order: the integer networks of Balle et al. (2019).
+coarser levels, components before, neighbours before --features--> (places, FEATURES) uint8
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import healpy
@@ -23,9 +18,7 @@ from hpcodec.grid import BASE_LEVEL, FINEST_LEVEL, cell_count, level_of
 __all__ = [
     "COMPONENTS",
     "FEATURES",
-    "HIDDEN",
     "PHASES",
-    "ActivityNetwork",
     "Known",
     "Surroundings",
     "known_features",
@@ -42,7 +35,6 @@ COMPONENTS = 3
 PHASES = 2
 """The cells of a component are coded like the squares of a chessboard: black, then white."""
 
-HIDDEN = 32
 _KNOWN = 5
 _LEVELS = FINEST_LEVEL - BASE_LEVEL
 FEATURES = 7 + 5 + 2 + _KNOWN + 3 + _LEVELS + 1
@@ -53,10 +45,6 @@ Known = dict[int, npt.NDArray[np.uint8]]
 # Magnitudes above this say no more about what comes next; it also keeps sums small.
 _CAP = 1 << 12
 _SCALE = 4
-
-# Places that the network takes at a time. So few stay in the cache, and a BLAS does not share them
-# out: its threads would go on waiting for more on the cores that torch is to use next.
-_ROWS = 512
 
 # 16 log2(1 + x), whole; the nudge is far from any of its steps.
 _LOGARITHM = np.minimum(np.floor(16 * np.log2(1.0 + np.arange(1 << 16)) + 1e-6), 255).astype("u1")
@@ -174,43 +162,6 @@ def _height_above_equator(level: int) -> Bytes:
     cap = 255 * (3 * nside**2 - ring**2) // (3 * nside**2)
     belt = 255 * (4 * nside - 2 * ring) // (3 * nside)
     return on_faces(np.where(ring < nside, cap, belt)).astype(np.uint8)
-
-
-@dataclass(frozen=True, eq=False)
-class ActivityNetwork:
-    """Two hidden layers of whole numbers for each component.
-
-    Parameters
-    ----------
-    weights : tuple of ndarray of int8
-        ``(3, FEATURES, HIDDEN)``, ``(3, HIDDEN, HIDDEN)`` and ``(3, HIDDEN, 1)``.
-    biases : tuple of ndarray of int32
-        ``(3, HIDDEN)``, ``(3, HIDDEN)`` and ``(3, 1)``.
-    """
-
-    weights: tuple[npt.NDArray[np.int8], ...]
-    biases: tuple[Integers, ...]
-
-    SHIFTS = (6, 5, 8)
-    """Each layer's sums are divided by two to the power of these, rounding down."""
-
-    MOST_BIAS = 1 << 22
-
-    def __call__(self, component: int, features: Bytes) -> npt.NDArray[np.int64]:
-        """Activity ``(places,)`` of the symbols with ``features`` ``(places, FEATURES)``."""
-        layers = [
-            (weight[component] * np.float32(0.5**shift), bias[component] * np.float32(0.5**shift))
-            for weight, bias, shift in zip(self.weights, self.biases, self.SHIFTS, strict=True)
-        ]
-        activity = np.empty(len(features), np.int64)
-        for start in range(0, len(features), _ROWS):
-            part = slice(start, start + _ROWS)
-            state = features[part].astype(np.float32)
-            for weight, bias in layers:
-                whole = np.floor(state @ weight + bias)
-                state = np.clip(whole, 0, 255)
-            activity[part] = whole[:, 0]
-        return activity
 
 
 class Surroundings:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.entropy.activity import COMPONENTS, FEATURES, HIDDEN, ActivityNetwork, known_features
+from hpcodec.entropy.activity import COMPONENTS, FEATURES, known_features
+from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import TABLE_SHAPE, TOTAL, EntropyModel
 from hpcodec.errors import ModelError
 

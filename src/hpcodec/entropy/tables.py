@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hpcodec.entropy.activity import COMPONENTS, ActivityNetwork, Known
+from hpcodec.entropy.activity import COMPONENTS, Known
+from hpcodec.entropy.integer_network import ActivityNetwork
 from hpcodec.grid import BASE_LEVEL, cell_count
 
 __all__ = [

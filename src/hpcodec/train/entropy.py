@@ -21,13 +21,12 @@ from hpcodec.base_field import predicted_base
 from hpcodec.entropy.activity import (
     COMPONENTS,
     FEATURES,
-    HIDDEN,
-    ActivityNetwork,
     Known,
     Surroundings,
     on_faces,
     places,
 )
+from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import (
     BINS,
     LARGEST,
