@@ -22,15 +22,6 @@ from hpcodec.model_folders import (
 from hpcodec.models import choose_model, load_model
 from hpcodec.stages.dataset import find_fields
 from tests.synthetic import MODEL, series
-from tests.tiny import write_model
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a model 'tiny' that is nowhere on the search path, its statics within."""
-    folder = tmp_path_factory.mktemp("made") / "tiny"
-    write_model(folder)
-    return folder
 
 
 @pytest.fixture

@@ -153,8 +153,7 @@ def _done(journal: Journal, task: Task, part: Part) -> State:
 def connected(cluster: Cluster) -> Iterator[Any]:
     """A client of a cluster, or None for none; one that is given is not closed.
 
-    ``local`` is a cluster of this machine, made for the time: a worker for each core, which is
-    faster than one process with as many threads.
+    ``local`` is a cluster of this machine, made for the time: a worker for each core.
 
     Raises
     ------

@@ -24,6 +24,7 @@ TRIALS = 3
 # Steps tried, normalised units: 2**-14 to 2**14.
 _FINEST, _COARSEST = -14.0, 14.0
 
+# Times the limit and parts of it between which a curve rises or falls for certain.
 _WIDE = 1e3
 
 # Parts of the limit aimed at by each trial: the middle of the band; then a little safer, as there
