@@ -101,6 +101,18 @@ def test_a_hint_from_a_field_like_it_saves_trials() -> None:
     assert chosen >= BAND * 16000
 
 
+@pytest.mark.parametrize(("part", "ends"), [(0.97, False), (0.985, True)])
+def test_the_first_trial_has_to_be_nearer_than_later_ones(part: float, ends: bool) -> None:
+    search = StepSearch(16000, SIZES, band=0.98, later=0.96)
+    first = search.step
+    search.tell(part * 16000)
+    assert search.done == ends
+    if not ends:
+        assert search.step < first
+        search.tell(0.965 * 16000)
+        assert search.done
+
+
 def test_a_field_that_is_far_from_the_limit_is_no_hint() -> None:
     hint = Hint(0.7, 1.1)
     assert searched(lambda step: 120.0, 1e5, hint=hint)[2].hint == hint

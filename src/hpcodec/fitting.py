@@ -37,11 +37,9 @@ Floats = npt.NDArray[np.float32]
 # few are farther from it than a tenth. (One through rougher training fields lies lower.)
 _OF_DETAILS = 0.79, -0.1
 
-# An error that grows with the root of the bytes saved, so many times too large, is not waited for.
-_HOPELESS = 1.04
-
-# Part of the limit that will do where another way's step tells where to look.
-_NEAR = 0.98
+# Parts of the limit that will do where another way's step tells where to look: of the first trial,
+# and of those after it.
+_NEAR, _NEAR_ENOUGH = 0.98, 0.96
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +60,8 @@ class Fitted:
         Logarithm of its step over the scale of the field.
     halving : float
         Octaves of its step to half of what it was asked for; 0 where that is not known.
+    left : float
+        Part of its error that is likely to be left in the end: less than 1 of a draft.
     """
 
     payload: bytes
@@ -70,6 +70,7 @@ class Fitted:
     field: CompressedField
     octave: float
     halving: float = 0.0
+    left: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +118,13 @@ def fit(
         Of the field that this one follows, which has the same scaling.
     other : Fitted, optional
         The field in about as many bytes as a detail, whose step says where to look for the one
-        here, and whose error is to be beaten.
+        here, and whose error, or what is left of it in the end, is to be beaten.
 
     Raises
     ------
     UsageError
-        If the field cannot be had in so few bytes, or with so small an error, or not nearly with
-        that of the other.
+        If the field cannot be had in so few bytes, or with so small an error, or by its first trial
+        not with that of the other.
     """
     floor = judge.rmse(cells[None]) if coding.rmse else 0.0
     if coding.rmse and coding.rmse <= floor:
@@ -192,8 +193,8 @@ class _Task:
         told = replace(field, limits=self.judge.limits, mask=number, mask_code=code)
         return told, denormalise(decoded, [self.scaling])
 
-    def search(self, goal: Goal, hint: Hint, band: float) -> StepSearch | BoundSearch:
-        """Steps to try, until one is in the band."""
+    def search(self, goal: Goal, hint: Hint, *, told: bool) -> StepSearch | BoundSearch:
+        """Steps to try, until one is near; nearer if it is told where to look."""
         card, coding = self.model.card, self.coding
         if coding.free:
             expected = card.expected_octave("rmse", coding.bottleneck, coding.level)
@@ -201,14 +202,18 @@ class _Task:
             return BoundSearch((self.judge.bound or self.unit) / self.unit, expected, hint)
         if hint == AS_EXPECTED:
             hint = Hint(card.shift(self._variable))
-        return StepSearch(goal.limit, goal.expected, hint, band=band)
+        band, later = (_NEAR, _NEAR_ENOUGH) if told else (BAND, BAND)
+        return StepSearch(goal.limit, goal.expected, hint, band=band, later=later)
 
-    def is_hopeless(self, code: bytes, values: Floats, part: float, other: Fitted) -> bool:
-        """Whether a trial, at a part of the limit, is far from what another way has at it."""
+    def is_worse(self, code: bytes, values: Floats, part: float, other: Fitted) -> bool:
+        """Whether a trial, at a part of the limit, is worse than what another way has at it.
+
+        An error grows with the root of the bytes saved: near enough for trials that are near.
+        """
         if self.coding.rmse:
-            return len(code) * part**2 > _HOPELESS**2 * len(other.payload)
+            return len(code) * part**2 > other.left**2 * len(other.payload)
         error = self.judge.rmse(values) * math.sqrt(part)
-        return error > _HOPELESS * self.judge.rmse_of(other.shown)
+        return error > other.left * self.judge.rmse_of(other.shown)
 
     def pull(self, field: CompressedField) -> Floats:
         """Nudge that a compressed field asks for."""
@@ -228,8 +233,8 @@ class _Task:
 def _search(
     task: _Task, goal: Goal, hint: Hint, nudge: Floats, other: Fitted | None = None
 ) -> _Found:
-    """The step for a goal, and what comes of it; refused if far from what another way has."""
-    search = task.search(goal, hint, _NEAR if other else BAND)
+    """The step for a goal, and what comes of it; refused if worse than what another way has."""
+    search = task.search(goal, hint, told=other is not None)
     payload, decoded, value = b"", task.normal, 0.0
     chosen: CompressedField | None = None
     while not search.done:
@@ -239,8 +244,8 @@ def _search(
             shown = task.judge.shown(values)
             code = with_correction(code, task.judge.correction(shown, task.scaling.scale))
         value = goal.value(code, values)
-        if other and task.is_hopeless(code, values, value / goal.limit, other):
-            raise UsageError("expected to do better than another way; got far from it.")
+        if other and task.is_worse(code, values, value / goal.limit, other):
+            raise UsageError("expected to do better than another way; the first trial does not.")
         other = None
         if search.tell(value):
             payload, decoded, chosen = code, values, field

@@ -31,6 +31,9 @@ _WIDE = 1e3
 # is no other trial to make good for one that is over.
 _AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
 
+# What a trial that goes farther aims at is the middle of the band of the later ones.
+_CLOSE = 0.95
+
 # What a last trial aims at that is to go far from all others.
 _FAR, _FAR_AIM = 0.8, 0.955
 
@@ -92,6 +95,8 @@ class StepSearch:
         From fields like this one.
     band : float
         Part of the limit from which on a trial is good enough.
+    later : float, optional
+        The same of all but the first trial; ``band`` unless given.
     trials : int
         Most of them, where any fits.
     """
@@ -103,9 +108,11 @@ class StepSearch:
         hint: Hint = AS_EXPECTED,
         *,
         band: float = BAND,
+        later: float | None = None,
         trials: int = TRIALS,
     ) -> None:
         self._limit, self._band, self._trials = limit, band, trials
+        self._later = band if later is None else later
         self._expected = expected
         self._known: list[_Trial] = []
         self._best: _Trial | None = None
@@ -114,7 +121,7 @@ class StepSearch:
         # Where the value is smallest, and largest.
         self._safe, self._tight = (_FINEST, _COARSEST) if rising else (_COARSEST, _FINEST)
         self._given, self._slope = hint, hint.slope
-        self._octave = _within(expected(self._aim(0) * limit) + hint.shift)
+        self._octave = _within(expected(self._aim(0, self._band) * limit) + hint.shift)
         self.done = False
 
     @property
@@ -134,9 +141,9 @@ class StepSearch:
         if not 0.5 < near.value / self._limit < 2:
             return self._given
         at_aim = near.octave + self._slope * (
-            self._expected(self._aim(0) * self._limit) - near.expected
+            self._expected(self._aim(0, self._band) * self._limit) - near.expected
         )
-        shift = at_aim - self._expected(self._aim(0) * self._limit)
+        shift = at_aim - self._expected(self._aim(0, self._band) * self._limit)
         return replace(self._given, shift=shift, slope=self._slope)
 
     @property
@@ -164,7 +171,8 @@ class StepSearch:
     def _ends(self) -> bool:
         if self._best is None:
             return self._octave == self._safe
-        good = self._best.value >= self._band * self._limit
+        band = self._band if len(self._known) == 1 else self._later
+        good = self._best.value >= band * self._limit
         return good or len(self._known) >= self._trials or self._best.octave == self._tight
 
     def _nearest(self) -> _Trial:
@@ -187,16 +195,17 @@ class StepSearch:
         for known in self._known[:-1]:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
-        aim = self._aim(len(self._known))
+        close = _CLOSE < near.value / self._limit < 1 / _CLOSE
+        aim = self._aim(len(self._known), self._band if close else self._later)
         if len(self._known) == self._trials - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
             aim = min(aim, _FAR_AIM)
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
         return _within(self._bracketed(octave))
 
-    def _aim(self, number: int) -> float:
+    def _aim(self, number: int, band: float) -> float:
         """Part of the limit that a trial aims at."""
         aim = _AIMS[min(number, len(_AIMS) - 1)]
-        return 1 - (1 - aim) * (1 - self._band) / (1 - BAND)
+        return 1 - (1 - aim) * (1 - band) / (1 - BAND)
 
     def _bracketed(self, octave: float) -> float:
         """``octave``, moved between what fits and what does not, or beyond what does not."""

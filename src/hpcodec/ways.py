@@ -31,10 +31,6 @@ __all__ = ["fit_either"]
 # on coarser grids the ratios are smaller, the bytes much the same (docs/design/rate.md).
 _MANY = 26_000
 
-# Where the network has less than these parts of a draft's error, restoring the draft, which takes
-# half a second, is given up: of validation fields in few bytes it leaves 93 % or more.
-_RESTORED = 0.94
-
 
 def fit_either(
     cells: npt.NDArray[np.float32],
@@ -51,12 +47,10 @@ def fit_either(
 
     Where both ways are open, and fields like this one have not shown which is better, both are
     tried: at a number of bytes the one with the smaller error is taken, else the one with fewer
-    bytes. A draft of the detail goes first, and tells the network where to look.
+    bytes. A draft of the detail goes first, and tells the network where to look. After its first
+    trial one of the two is given up, unless there is a bound alone, for which nothing tells.
     """
     by_size = not coding.rmse and not coding.free
-
-    def loss(one: Fitted) -> float:  # twice the bytes are about as bad as 1.4 times the error
-        return judge.rmse_of(one.shown) if by_size else float(np.sqrt(len(one.payload)))
 
     def network(other: Fitted | None = None) -> Fitted:
         of = hint if hint.detailed is not True else AS_EXPECTED
@@ -86,10 +80,10 @@ def fit_either(
     rival = None
     if len(draft.payload) <= _MANY:
         rival = _unless_refused(partial(network, None if coding.free else draft))
-        if rival and loss(rival) < _RESTORED * loss(draft):
-            return rival
+    if rival and not coding.free:
+        return rival
     whole = _unless_refused(partial(detail, draft.hint)) or draft
-    return min(rival or whole, whole, key=loss)
+    return min(rival or whole, whole, key=lambda one: len(one.payload))
 
 
 def _unless_refused(way: Callable[[], Fitted]) -> Fitted | None:
