@@ -19,19 +19,23 @@ from hpcodec.pipeline import encode_fields
 from hpcodec.step_search import Hint
 from hpcodec.ways import fit_either
 from tests.synthetic import MODEL, waves
-from tests.test_detailing import spec
+from tests.test_detailing import Floats, spec
 
 CELLS = np.arange(12, dtype=np.float32)
 
 
-def fitted(size: int, **told: Any) -> Fitted:
-    return replace(Fitted(bytes(size), CELLS[None], Hint(), None, 0.0), **told)  # type: ignore[arg-type]
+def fitted(size: int, error: float = 1.0, left: float = 1.0) -> Fitted:
+    shown = np.full((1, 1), error, np.float32)
+    return Fitted(bytes(size), shown, Hint(), None, 0.0, left=left)  # type: ignore[arg-type]
 
 
 class Judged:
-    """Has a field on its grid; no more is asked of it here."""
+    """Has a field on its grid; what is shown of one is its error."""
 
     filled = CELLS
+
+    def rmse_of(self, shown: Floats) -> float:
+        return float(shown.max())
 
 
 def either(
@@ -65,14 +69,36 @@ def either(
     return fit_either(CELLS, Scaling(0, 1), coding, model, "cpu", judge=judge), done
 
 
-def test_a_network_that_is_not_refused_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_does_what_a_draft_promises_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     coding = coding_for(spec(), 3000, model=MODEL)
     found, done = either(
-        monkeypatch, coding, draft=fitted(2990), whole=fitted(2999), network=fitted(2950)
+        monkeypatch,
+        coding,
+        draft=fitted(2990, error=1.0, left=0.9),
+        whole=fitted(2999, error=0.85),
+        network=fitted(2950, error=0.9),
     )
     assert len(found.payload) == 2950
     assert found.hint.detailed is False
     assert done == ["draft", "network, told"]
+
+
+@pytest.mark.parametrize(("error", "size"), [(0.93, 2950), (0.97, 2999)])
+def test_a_network_that_does_not_is_held_to_the_detail_itself(
+    error: float, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coding = coding_for(spec(), 3000, model=MODEL)
+    found, done = either(
+        monkeypatch,
+        coding,
+        draft=fitted(2990, error=1.0, left=0.9),
+        whole=fitted(2999, error=0.95),
+        network=fitted(2950, error=error),
+    )
+    assert len(found.payload) == size
+    assert done == ["draft", "network, told", "whole"]
 
 
 def test_a_detail_is_taken_where_the_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

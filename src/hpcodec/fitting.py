@@ -40,6 +40,7 @@ _OF_DETAILS = 0.79, -0.1
 # Parts of the limit that will do where another way's step tells where to look: of the first trial,
 # and of those after it.
 _NEAR, _NEAR_ENOUGH = 0.98, 0.96
+_FAR = 1.5  # times the limit, or that part of it, where a trial is far off
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +207,12 @@ class _Task:
         return StepSearch(goal.limit, goal.expected, hint, band=band, later=later)
 
     def is_worse(self, code: bytes, values: Floats, part: float, other: Fitted) -> bool:
-        """Whether a trial, at a part of the limit, is worse than what another way has at it.
-
-        An error grows with the root of the bytes saved: near enough for trials that are near.
-        """
+        """Whether a trial, at a part of the limit, and not far off, is worse than another way."""
+        if not 1 / _FAR < part < _FAR:
+            return False
         if self.coding.rmse:
             return len(code) * part**2 > other.left**2 * len(other.payload)
-        error = self.judge.rmse(values) * math.sqrt(part)
+        error = self.judge.rmse(values) * math.sqrt(part)  # grows with the root of bytes saved
         return error > other.left * self.judge.rmse_of(other.shown)
 
     def pull(self, field: CompressedField) -> Floats:

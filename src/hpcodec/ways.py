@@ -48,9 +48,12 @@ def fit_either(
     Where both ways are open, and fields like this one have not shown which is better, both are
     tried: at a number of bytes the one with the smaller error is taken, else the one with fewer
     bytes. A draft of the detail goes first, and tells the network where to look. After its first
-    trial one of the two is given up, unless there is a bound alone, for which nothing tells.
+    trial one of the two is mostly given up, unless there is a bound alone, for which nothing tells.
     """
     by_size = not coding.rmse and not coding.free
+
+    def loss(one: Fitted) -> float:  # twice the bytes are about as bad as 1.4 times the error
+        return judge.rmse_of(one.shown) if by_size else float(np.sqrt(len(one.payload)))
 
     def network(other: Fitted | None = None) -> Fitted:
         of = hint if hint.detailed is not True else AS_EXPECTED
@@ -80,10 +83,10 @@ def fit_either(
     rival = None
     if len(draft.payload) <= _MANY:
         rival = _unless_refused(partial(network, None if coding.free else draft))
-    if rival and not coding.free:
+    if rival and not coding.free and loss(rival) <= draft.left * loss(draft):
         return rival
     whole = _unless_refused(partial(detail, draft.hint)) or draft
-    return min(rival or whole, whole, key=lambda one: len(one.payload))
+    return min(rival or whole, whole, key=loss)
 
 
 def _unless_refused(way: Callable[[], Fitted]) -> Fitted | None:

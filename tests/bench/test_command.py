@@ -72,7 +72,7 @@ def test_everything_as_json_and_a_plot(source: str, tmp_path: Path) -> None:
     assert ours["parameter"] == 4
     assert ours["ratio"] >= 4
     assert field["stores"][0]["ratio"] >= 4
-    assert len(about["targets"]) == 11
+    assert len(about["targets"]) == 13
     assert plot.read_bytes()[:4] == b"\x89PNG"
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from hpcodec.bench.measure import Curve
@@ -124,3 +127,21 @@ def test_the_spectrum_that_is_nearest_to_all_is_best() -> None:
     name, best = best_at_ratio([noisy, clean, blind], 256)
     assert name == "blind"
     assert best is not None
+
+
+def test_a_field_of_a_quarter_degree_is_timed_at_its_slowest_ratio() -> None:
+    fields = [case("q", truth=np.zeros(shape, np.float32)) for shape in ((721, 1440), (181, 360))]
+    fast, slow = point(64, 0.1), replace(point(256, 0.3), encode_speed=1.0)
+    finer = replace(point(8, 0.01), encode_speed=0.1)  # not one that is timed
+    curves = (Curve("hpcodec", "ours", (finer, fast, slow)), Curve("peer", "classical", (fast,)))
+    found = [v for v in judge([Result(one, curves) for one in fields], "hpcodec") if v.field]
+    assert [v.target.quantity for v in found] == ["seconds to encode", "seconds to decode"]
+    encode, _ = found
+    megabytes = 721 * 1440 * 4 / 1e6
+    assert encode.ours == pytest.approx(megabytes)
+    assert encode.best == pytest.approx(megabytes / fast.encode_speed)
+    assert encode.says(encode.target.must) == "missed"
+    assert encode.target.met(3.0, 3.0)
+    assert not encode.target.met(3.01, 3.0)
+    none = judge([Result(fields[0], (OURS, Curve("peer", "classical", ())))], "hpcodec")[-1]
+    assert none.best is None

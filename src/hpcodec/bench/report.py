@@ -37,6 +37,13 @@ _COLUMNS = (
 
 _PACKAGES = ("hpcodec", "imagecodecs", "numcodecs-wasm-sz3", "numcodecs-wasm-ebcc", "ducc0")
 
+_FORMS = {
+    "RMSE at ratio": "{:.3g}",
+    "spectrum kept": "{:.0%}",
+    "seconds to encode": "{:.2f} s",
+    "seconds to decode": "{:.2f} s",
+}
+
 
 def print_result(result: Result, ratios: Sequence[float], errors: Sequence[float]) -> None:
     """One table for each ratio and each RMSE that was asked for."""
@@ -189,9 +196,7 @@ def _store_rows(stores: Sequence[StorePoint]) -> list[tuple[str, ...]]:
 def _figure(verdict: Verdict, value: float | None) -> str:
     if value is None:
         return "-"
-    if verdict.target.quantity == "RMSE at ratio":
-        return f"{value:.3g}"
-    return f"{value:.0%}" if verdict.target.quantity == "spectrum kept" else f"{value:.0f}x"
+    return _FORMS.get(verdict.target.quantity, "{:.0f}x").format(value)
 
 
 def _version(name: str) -> str:

@@ -5,6 +5,7 @@ Result of every field --judge--> Verdict, one for each target and field that it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,15 @@ from hpcodec.bench.result import Result
 
 __all__ = ["TARGETS", "Target", "Variable", "Verdict", "best_at_ratio", "judge", "needed"]
 
-Quantity = Literal["ratio at RMSE", "RMSE at ratio", "ratio at the best's RMSE", "spectrum kept"]
+Quantity = Literal[
+    "ratio at RMSE",
+    "RMSE at ratio",
+    "ratio at the best's RMSE",
+    "spectrum kept",
+    "seconds to encode",
+    "seconds to decode",
+]
+_SECONDS = ("seconds to encode", "seconds to decode")
 
 
 @dataclass(frozen=True)
@@ -33,15 +42,20 @@ class Variable:
         CF standard names that say it, too.
     pressure : float, optional
         Level in hPa; None for fields that are on none.
+    shapes : tuple of (int, int)
+        Rows and columns of grids; fields on them are meant, whatever they are of.
     """
 
     label: str
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
     standard_names: tuple[str, ...] = ()
     pressure: float | None = None
+    shapes: tuple[tuple[int, int], ...] = ()
 
     def is_of(self, case: Case) -> bool:
         """Whether a field is of this variable."""
+        if self.shapes:
+            return case.truth.shape in self.shapes
         called = case.spec.name in self.names or case.spec.standard_name in self.standard_names
         return called and case.pressure == self.pressure
 
@@ -56,8 +70,9 @@ class Target:
         The fields it is of.
     quantity : str
         ``ratio at RMSE``, ``RMSE at ratio`` (less is better), ``ratio at the best's RMSE``: our
-        ratio where we have the RMSE of the best classical codec at ratio ``at``, or ``spectrum
-        kept`` at ratio ``at``.
+        ratio where we have the RMSE of the best classical codec at ratio ``at``, ``spectrum
+        kept`` at ratio ``at``, or the most ``seconds to encode`` or ``decode`` (less is better) at
+        any ratio from ``at`` on.
     at : float
         RMSE in the variable's unit, or ratio.
     must, goal : float
@@ -79,12 +94,16 @@ class Target:
             "RMSE at ratio": f"{name}: RMSE at {self.at:g}x",
             "ratio at the best's RMSE": f"{name}: ratio at the best classical RMSE of {self.at:g}x",
             "spectrum kept": f"{name}: power kept at l 300-400, at {self.at:g}x",
+            "seconds to encode": f"{name}: seconds to encode, {self.at:g}x and more",
+            "seconds to decode": f"{name}: seconds to decode, {self.at:g}x and more",
         }[self.quantity]
 
     def met(self, ours: float | None, wanted: float) -> bool:
         """Whether our figure reaches what is wanted."""
         if ours is None:
             return False
+        if self.quantity in _SECONDS:
+            return ours <= wanted
         return ours < wanted if self.quantity == "RMSE at ratio" else ours >= wanted
 
 
@@ -122,6 +141,7 @@ class Verdict:
 _T2M = Variable("2 m temperature", ("t2m", "2t", "tas"))
 _U10 = Variable("10 m u wind", ("u10", "10u", "uas"))
 _T850 = Variable("850 hPa temperature", ("t", "ta"), ("air_temperature",), 850)
+_QUARTER = Variable("0.25-degree field", shapes=((721, 1440), (720, 1440)))
 _RELATIVE = (
     Variable(
         "mean sea level pressure",
@@ -150,6 +170,8 @@ TARGETS: tuple[Target, ...] = (
     Target(_T850, "ratio at RMSE", 0.3, 430, 650),
     *(Target(variable, "ratio at the best's RMSE", 256, 280, 400) for variable in _RELATIVE),
     Target(_T2M, "spectrum kept", 256, 0.75, 0.95),
+    Target(_QUARTER, "seconds to encode", 16, 3.0, 3.0),
+    Target(_QUARTER, "seconds to decode", 16, 1.5, 1.5),
 )
 
 
@@ -157,7 +179,7 @@ def needed(case: Case, others: Sequence[Curve]) -> tuple[list[float], list[float
     """Ratios and RMSE that our codec must be measured at for the targets of a field."""
     ratios, errors = [], []
     for target in TARGETS:
-        if not target.variable.is_of(case):
+        if not target.variable.is_of(case) or target.quantity in _SECONDS:
             continue
         if target.quantity == "ratio at RMSE":
             errors.append(target.at)
@@ -187,6 +209,8 @@ def _judged(target: Target, result: Result, ours: str) -> Verdict:
     mine = next((curve for curve in result.curves if curve.name == ours), None)
     curves = result.curves
     value: Callable[[Point | None], float | None]
+    if target.quantity in _SECONDS:
+        return _timed(target, result, mine)
     if target.quantity == "ratio at RMSE":
         name, best = _best(curves, lambda c: at_rmse(c, target.at), lambda p: p.ratio)
         own = at_rmse(mine, target.at) if mine else None
@@ -204,6 +228,23 @@ def _judged(target: Target, result: Result, ours: str) -> Verdict:
         own = at_ratio(mine, target.at) if mine else None
         value = _spectrum
     return Verdict(target, result.case.label, value(own), value(best), name)
+
+
+def _timed(target: Target, result: Result, mine: Curve | None) -> Verdict:
+    classical = [curve for curve in result.curves if curve.kind == "classical"]
+    found = [(_slowest(target, result.case, curve) or math.inf, curve.name) for curve in classical]
+    seconds, name = min(found, default=(math.inf, ""))
+    best = seconds if math.isfinite(seconds) else None
+    own = _slowest(target, result.case, mine) if mine else None
+    return Verdict(target, result.case.label, own, best, name)
+
+
+def _slowest(target: Target, case: Case, curve: Curve) -> float | None:
+    """Seconds that a codec takes for a field, at most."""
+    points = [point for point in curve.points if point.ratio >= target.at]
+    encodes = target.quantity == "seconds to encode"
+    speeds = [point.encode_speed if encodes else point.decode_speed for point in points]
+    return case.raw_bytes / 1e6 / min(speeds) if speeds else None
 
 
 def _best(
