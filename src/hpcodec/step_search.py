@@ -31,7 +31,7 @@ _WIDE = 1e3
 # is no other trial to make good for one that is over.
 _AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
 
-# What a trial that goes farther aims at is the middle of the band of the later ones.
+# Nearer to the limit than that, a trial tells so well where it is that the next may aim near it.
 _CLOSE = 0.95
 
 # What a last trial aims at that is to go far from all others.
@@ -196,7 +196,8 @@ class StepSearch:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
         close = _CLOSE < near.value / self._limit < 1 / _CLOSE
-        aim = self._aim(len(self._known), self._band if close else self._later)
+        band = self._band if close else max(self._later, 2 * self._band - 1)
+        aim = self._aim(len(self._known), band)
         if len(self._known) == self._trials - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
             aim = min(aim, _FAR_AIM)
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
