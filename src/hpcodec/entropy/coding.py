@@ -249,9 +249,9 @@ _SPARE = 128  # bits: what the coder itself holds back
 def encode_planned(coder: Any, symbols: Integers, plan: Plan, tables: Tables) -> None:  # noqa: ANN401
     """Put symbols into a range coder: by tables, those of the same one together."""
     high, plain = high_part(symbols, plan), plan.plain
+    clipped = (np.clip(high, -LARGEST, LARGEST) + LARGEST).astype(np.int32)
     for number, chosen in groups(plan):
-        clipped = np.clip(high[chosen], -LARGEST, LARGEST) + LARGEST
-        coder.encode(clipped.astype(np.int32), _model(tables[number]))
+        coder.encode(clipped[chosen], _model(tables[number]))
     low = symbols & ((1 << plain) - 1)
     for bits in np.unique(plain[plain > 0]).tolist():
         coder.encode(low[plain == bits].astype(np.int32), Uniform(1 << bits))

@@ -129,8 +129,9 @@ def high_part(symbols: Integers, plan: Plan) -> npt.NDArray[np.int64]:
 
 def groups(plan: Plan) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Each table in use, with the places of its symbols."""
-    order = np.argsort(plan.table, kind="stable")
-    starts = np.searchsorted(plan.table[order], np.arange(BINS + 1))
+    table = plan.table.astype(np.uint8)  # so short numbers are sorted by radix
+    order = np.argsort(table, kind="stable")
+    starts = np.searchsorted(table[order], np.arange(BINS + 1))
     for number in range(BINS):
         places = order[starts[number] : starts[number + 1]]
         if places.size:
