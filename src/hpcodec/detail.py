@@ -55,6 +55,10 @@ _WORTH = 0.1
 # Relief is told if it takes so large a part of the magnitudes, in steps and logarithms, away.
 _GAIN = 0.003
 
+# Coefficients of a band by which shares of relief are found, and how often they are weighed anew:
+# by what the last shares leave, which on 2 m temperature spares 5 % of the bytes.
+_ENOUGH, _ROUNDS = 1 << 15, 6
+
 _MOST = 2.0**27  # of a coefficient over its step
 
 
@@ -178,15 +182,15 @@ class Detailer:
         shares, before, after = [], 0.0, 0.0
         steps = self.steps(step, by_area=by_area)
         for number in range(1, len(bands)):
-            known = np.stack([(one[number] / steps[number]).ravel() for one in self._relief], 1)
-            wanted = (bands[number] / steps[number]).ravel()
-            weights = 1 / (1 + np.abs(wanted))
-            square = (known * weights[:, None]).T @ (known * weights[:, None]) + 1e-9 * np.eye(2)
-            best = np.linalg.solve(square, (known * weights[:, None]).T @ (wanted * weights))
-            best = np.clip(np.nan_to_num(best), -6e4, 6e4).astype(np.float16).astype(np.float64)
+            every = max(1, bands[number].size // _ENOUGH)
+            some = [
+                (one[number] / steps[number]).ravel()[::every] for one in (*self._relief, bands)
+            ]
+            known, wanted = np.stack(some[:-1], 1), some[-1]
+            best = _share(known, wanted).astype(np.float16).astype(np.float64)
             shares.append(best)
-            before += float(np.log1p(wanted**2).sum())
-            after += float(np.log1p((wanted - known @ best) ** 2).sum())
+            before += every * float(np.log1p(wanted**2).sum())
+            after += every * float(np.log1p((wanted - known @ best) ** 2).sum())
         return np.array(shares) if after < (1 - _GAIN) * before else None
 
     def _explained(self, shares: Doubles | None) -> list[Doubles]:
@@ -210,6 +214,19 @@ class Detailer:
     @cached_property
     def _relief(self) -> tuple[list[Doubles], ...]:
         return tuple(to_bands(field) for field in relief_on(self.folder, self.grid))
+
+
+def _share(known: Doubles, wanted: Doubles) -> Doubles:
+    """Shares ``(2,)`` of columns ``(n, 2)`` that leave little: by reweighted least squares."""
+    best, left = np.zeros(2), wanted
+    for _ in range(_ROUNDS):
+        weights = 1 / (1 + np.abs(left))
+        rows = known * weights[:, None]
+        square = rows.T @ rows + 1e-9 * np.eye(2)
+        found = np.linalg.solve(square, rows.T @ (wanted * weights))
+        best = np.clip(np.nan_to_num(found), -6e4, 6e4)
+        left = wanted - known @ best
+    return best
 
 
 def split_detail(code: bytes) -> tuple[bytes, bytes]:

@@ -191,9 +191,10 @@ class _Task:
         detailer = _detailer(self.coding, self.model)
         search, value = self._steps(hint)
         found: tuple[bytes, Detail, Fitted | None] | None = None
+        first = float(np.float32(search.step * self.unit))
+        shares = detailer.shares(self._bands, first, by_area=self._by_area)  # hardly moves with it
         while not search.done:
             step = float(np.float32(search.step * self.unit))
-            shares = detailer.shares(self._bands, step, by_area=self._by_area)
             coded = detailer.encode(
                 self._bands, step, shares, by_area=self._by_area, restorer=restorer
             )
