@@ -36,12 +36,12 @@ Floats = npt.NDArray[np.float32]
 # A line through the octaves of both ways in the same bytes, of validation fields at 128x to 1024x:
 # few are farther from it than a tenth. (One through rougher training fields lies lower.)
 _OF_DETAILS = 0.79, -0.15
+_STEEPEST = 1.05  # halving, beyond which what is told is the bytes that no step spares
 
 # Parts of the limit that will do of a first trial that was told where to look, and of later ones.
-_NEAR, _NEAR_ENOUGH = 0.98, 0.94
+_NEAR, _NEAR_ENOUGH = 0.98, 0.93
 
-# Octaves of an error for each of a detail's step, in bytes that halve: 0.35 to 0.6 of most fields.
-_GROWTH = 0.47
+_GROWTH = 0.47  # octaves of an error for each of a detail's step, in bytes that halve
 _FAR = 1.5  # times the limit, or that part of it, where a trial is far off
 
 
@@ -262,7 +262,7 @@ def _as_told(other: Fitted, goal: Goal) -> Hint:
     """Where a detail, of the same field and for the same goal, says that the step is."""
     octave = _OF_DETAILS[0] * other.octave + _OF_DETAILS[1]
     halving = goal.expected(goal.limit / 2) - goal.expected(goal.limit)
-    slope = _OF_DETAILS[0] * other.halving / halving
+    slope = _OF_DETAILS[0] * min(other.halving, _STEEPEST) / halving
     return Hint(octave - goal.expected((1 + _NEAR) / 2 * goal.limit), slope)
 
 
