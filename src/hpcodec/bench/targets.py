@@ -207,10 +207,10 @@ def judge(results: Sequence[Result], ours: str) -> list[Verdict]:
 
 def _judged(target: Target, result: Result, ours: str) -> Verdict:
     mine = next((curve for curve in result.curves if curve.name == ours), None)
-    curves = result.curves
-    value: Callable[[Point | None], float | None]
     if target.quantity in _SECONDS:
         return _timed(target, result, mine)
+    curves = result.curves
+    value: Callable[[Point | None], float | None]
     if target.quantity == "ratio at RMSE":
         name, best = _best(curves, lambda c: at_rmse(c, target.at), lambda p: p.ratio)
         own = at_rmse(mine, target.at) if mine else None
