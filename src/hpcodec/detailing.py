@@ -22,7 +22,7 @@ from hpcodec.coarse import in_units
 from hpcodec.detail import Detail, Detailer, split_detail
 from hpcodec.errors import FormatError, ModelError, UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
-from hpcodec.fitting import Fitted
+from hpcodec.fitted import Fitted
 from hpcodec.goals import value_scale
 from hpcodec.grid import BASE_LEVEL, LatLonGrid
 from hpcodec.judge import Judge

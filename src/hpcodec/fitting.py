@@ -15,9 +15,11 @@ import numpy.typing as npt
 from hpcodec.bound_search import BoundSearch
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, CompressedField, Scaling
+from hpcodec.fitted import Fitted
 from hpcodec.goals import Goal, error_goal, size_goal, value_scale
 from hpcodec.judge import Judge
 from hpcodec.models import Model
+from hpcodec.rival import hint_of, loses_to
 from hpcodec.stages.normalise import denormalise, normalise
 from hpcodec.stages.wire import pack, with_correction
 from hpcodec.step_search import AS_EXPECTED, BAND, Hint, StepSearch
@@ -26,54 +28,15 @@ if TYPE_CHECKING:
     from hpcodec.stages.trail import Trail
     from hpcodec.stages.transform import Coder
 
-__all__ = ["PASSES", "Fitted", "fit"]
+__all__ = ["PASSES", "fit"]
 
 PASSES = 2
 """Refinements of a field with effort: two more gain nothing, docs/design/rate.md."""
 
 Floats = npt.NDArray[np.float32]
 
-# A line through the octaves of both ways in the same bytes, of validation fields at 128x to 1024x:
-# few are farther from it than a tenth. (One through rougher training fields lies lower.)
-_OF_DETAILS = 0.79, -0.15
-_STEEPEST = 1.05  # halving, beyond which what is told is the bytes that no step spares
-
 # Parts of the limit that will do of a first trial that was told where to look, and of later ones.
 _NEAR, _NEAR_ENOUGH = 0.98, 0.93
-
-_GROWTH = 0.47  # octaves of an error for each of a detail's step, in bytes that halve
-_FAR = 1.5  # times the limit, or that part of it, where a trial is far off
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A field after fitting.
-
-    Parameters
-    ----------
-    payload : bytes
-        Of the step chosen.
-    shown : ndarray of float32
-        ``(1, ...)``, what a reader gets before any correction, the field's unit.
-    hint : Hint
-        What it says of fields like it.
-    field : CompressedField
-        What the payload holds.
-    octave : float
-        Logarithm of its step over the scale of the field.
-    halving : float
-        Octaves of its step to half of what it was asked for; 0 where that is not known.
-    left : float
-        Part of its error that is likely to be left in the end: less than 1 of a draft.
-    """
-
-    payload: bytes
-    shown: Floats
-    hint: Hint
-    field: CompressedField
-    octave: float
-    halving: float = 0.0
-    left: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +110,7 @@ def fit(
     normal = normalise(cells[None], [scaling])
     task = _Task(normal, scaling, unit, coding, model, model.coder(device), judge, floor, after)
     if other and hint == AS_EXPECTED:
-        hint = _as_told(other, goal)
+        hint = hint_of(other, goal, (1 + _NEAR) / 2, by_size=not coding.rmse)
     first = best = last = _search(task, goal, hint, np.zeros_like(normal), other)
     nudge = np.zeros_like(normal)
     for number in range(PASSES * coding.effort if normal.any() else 0):
@@ -208,15 +171,6 @@ class _Task:
         band, later = (_NEAR, _NEAR_ENOUGH) if told else (BAND, BAND)
         return StepSearch(goal.limit, goal.expected, hint, band=band, later=later)
 
-    def is_worse(self, code: bytes, values: Floats, part: float, other: Fitted) -> bool:
-        """Whether a trial, at a part of the limit, and not far off, is worse than another way."""
-        if not 1 / _FAR < part < _FAR:
-            return False
-        if self.coding.rmse:
-            return len(code) * part**2 > other.left**2 * len(other.payload)
-        error = self.judge.rmse(values) * math.pow(part, _GROWTH * other.halving)
-        return error > other.left * self.judge.rmse_of(other.shown)
-
     def pull(self, field: CompressedField) -> Floats:
         """Nudge that a compressed field asks for."""
         from hpcodec.stages.nudge import nudge
@@ -246,7 +200,8 @@ def _search(
             shown = task.judge.shown(values)
             code = with_correction(code, task.judge.correction(shown, task.scaling.scale))
         value = goal.value(code, values)
-        if other and task.is_worse(code, values, value / goal.limit, other):
+        part, by_size = value / goal.limit, not task.coding.rmse
+        if other and loses_to(other, task.judge, code, values, part, by_size=by_size):
             raise UsageError("expected to do better than another way; the first trial does not.")
         other = None
         if search.tell(value):
@@ -256,14 +211,6 @@ def _search(
     if chosen is None or not search.met or len(payload) > task.coding.size:
         raise _unmet(task, value, len(payload))
     return _Found(payload, decoded, search.hint, chosen)
-
-
-def _as_told(other: Fitted, goal: Goal) -> Hint:
-    """Where a detail, of the same field and for the same goal, says that the step is."""
-    octave = _OF_DETAILS[0] * other.octave + _OF_DETAILS[1]
-    halving = goal.expected(goal.limit / 2) - goal.expected(goal.limit)
-    slope = _OF_DETAILS[0] * min(other.halving, _STEEPEST) / halving
-    return Hint(octave - goal.expected((1 + _NEAR) / 2 * goal.limit), slope)
 
 
 def _below_floor(coding: Coding, floor: float, finest: int) -> UsageError:

@@ -31,8 +31,9 @@ _WIDE = 1e3
 # is no other trial to make good for one that is over.
 _AIMS = (0.975, 0.975, 0.966, 0.95, 0.92)
 
-# Nearer to the limit than that, a trial tells so well where it is that the next may aim near it.
-_CLOSE = 0.95
+# Nearer to the limit than that, a trial tells so well where it is that the next may aim near it,
+# or fairly near.
+_CLOSE, _FAIR = 0.95, 0.93
 
 # What a last trial aims at that is to go far from all others.
 _FAR, _FAR_AIM = 0.8, 0.955
@@ -195,13 +196,17 @@ class StepSearch:
         for known in self._known[:-1]:
             if known.value == last.value and self.met:  # as far again
                 return _within(self._bracketed(2 * last.octave - known.octave))
-        close = _CLOSE < near.value / self._limit < 1 / _CLOSE
-        band = self._band if close else max(self._later, 2 * self._band - 1)
-        aim = self._aim(len(self._known), band)
+        aim = self._aim(len(self._known), self._band_after(near.value / self._limit))
         if len(self._known) == self._trials - 1 and not _FAR < near.value / self._limit < 1 / _FAR:
             aim = min(aim, _FAR_AIM)
         octave = near.octave + self._slope * (self._expected(aim * self._limit) - near.expected)
         return _within(self._bracketed(octave))
+
+    def _band_after(self, part: float) -> float:
+        """Band to aim at the middle of, after a trial with a part of the limit."""
+        if _CLOSE < part < 1 / _CLOSE:
+            return self._band
+        return max(self._later, 2 * self._band - 1) if _FAIR < part < 1 / _FAIR else self._later
 
     def _aim(self, number: int, band: float) -> float:
         """Part of the limit that a trial aims at."""

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from hpcodec.detailing import fit_detail
 from hpcodec.errors import UsageError
 from hpcodec.fields import Coding, Scaling
-from hpcodec.fitting import Fitted, fit
+from hpcodec.fitted import Fitted
+from hpcodec.fitting import fit
 from hpcodec.judge import Judge
 from hpcodec.models import Model
 from hpcodec.step_search import AS_EXPECTED, Hint
@@ -30,6 +31,10 @@ __all__ = ["fit_either"]
 # Details of validation fields have the smaller error up to 128x, and all have a larger one at 512x;
 # on coarser grids the ratios are smaller, the bytes much the same (docs/design/rate.md).
 _MANY = 26_000
+
+# Times the loss that a detail is likely to have in the end, up to which it is not computed: it was
+# likelier to be the worse one, and what it would spare is not worth its time.
+_ALIKE = 1.03
 
 
 def fit_either(
@@ -83,7 +88,7 @@ def fit_either(
     rival = None
     if len(draft.payload) <= _MANY:
         rival = _unless_refused(partial(network, None if coding.free else draft))
-    if rival and not coding.free and loss(rival) <= draft.left * loss(draft):
+    if rival and not coding.free and loss(rival) <= _ALIKE * draft.left * loss(draft):
         return rival
     whole = _unless_refused(partial(detail, draft.hint)) or draft
     return min(rival or whole, whole, key=loss)
