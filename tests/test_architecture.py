@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model_card_text", "model_folders"),
     ("model_sources",),
     ("models", "figures", "output_store", "quarters", "schema", "step_search"),
-    ("model_adding",),
+    ("band_networks", "model_adding"),
     ("bound_search", "coarse", "coding", "fitted", "judge", "maps", "relief", "views"),
     ("goals",),
     ("rival",),

@@ -12,7 +12,7 @@ import pytest
 from hpcodec.coding import coding_for
 from hpcodec.decoding import decode_cells, decode_fields
 from hpcodec.detail import Detailer, split_detail
-from hpcodec.errors import FormatError
+from hpcodec.errors import FormatError, ModelError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import LatLonGrid, cell_count
 from hpcodec.models import load_model
@@ -183,9 +183,12 @@ def test_damaged_details_are_refused() -> None:
     with pytest.raises(FormatError, match="expected a detail"):
         split_detail(code[:-1])
     for wrong in (
-        b"\2\x08" + code[2:],
+        b"\2\x10" + code[2:],
+        b"\2\x08" + code[2:12],
         code[:2] + b"\0\0\xc0\x7f" + code[6:],
         b"\2\2" + code[2:20],
     ):
         with pytest.raises(FormatError):
             detailer.decode(wrong)
+    with pytest.raises(ModelError, match="expected a network of bands with sha256"):
+        detailer.decode(b"\2\x08" + code[2:])

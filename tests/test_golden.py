@@ -123,7 +123,7 @@ def test_metadata_keep_the_schema(case: str) -> None:
 def test_without_its_model(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The base field is the same, and what is missing is named."""
     path = str(FOLDER / case / "store.zarr")
-    name = RESTORING if case == "detail-restored" else MODEL
+    name = RESTORING if case in ("detail-restored", "detail-told") else MODEL
     weights = load_model(name).card.weights
     monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path])
     load_model.cache_clear()

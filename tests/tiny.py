@@ -20,6 +20,10 @@ from torch import Tensor
 from hpcodec.cards import CARD
 from hpcodec.entropy.activity import COMPONENTS, FEATURES, Known, known_features
 from hpcodec.entropy.arrays import to_arrays
+from hpcodec.entropy.band_features import SIGNED, SIZES
+from hpcodec.entropy.band_network import ACTIVITIES, LEANS, OUTPUTS, BandNetwork
+from hpcodec.entropy.band_network import HIDDEN as STATES
+from hpcodec.entropy.band_places import BANDS, PASSES
 from hpcodec.entropy.integer_network import HIDDEN, ActivityNetwork
 from hpcodec.entropy.tables import LARGEST, TABLE_SHAPE, TOTAL, EntropyModel, Tables
 from hpcodec.fields import CompressedField, Scaling
@@ -246,3 +250,17 @@ def points(coder: Coder, level: int) -> list[dict[str, float]]:
             rmse = float(np.sqrt(np.mean((told - cells) ** 2)))
             found.append({"bottleneck": bottleneck, "step": step, "size": size, "rmse": rmse})
     return found
+
+
+def band_network(seed: int) -> BandNetwork:
+    """A network of bands with random weights, as large as they may be, and even tables."""
+    random = np.random.default_rng(seed)
+    both = (len(PASSES), BANDS)
+    shapes: list[tuple[int, ...]] = [(BANDS, signed + SIZES, STATES) for signed in SIGNED]
+    shapes += [(*both, STATES, STATES), (*both, STATES, OUTPUTS)]
+    biases = [(*both, STATES), (*both, STATES), (*both, OUTPUTS)]
+    return BandNetwork(
+        tuple(random.integers(-127, 128, one).astype(np.int8) for one in shapes),
+        tuple(random.integers(-(1 << 14), 1 << 14, one).astype(np.int32) for one in biases),
+        np.full((ACTIVITIES * LEANS, 2 * LARGEST + 1), TOTAL // 64, np.int32),
+    )

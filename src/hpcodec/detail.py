@@ -10,10 +10,11 @@ Layout (format 1, little endian)::
 
     method uint8    2
     flags  uint8    1: steps are larger towards the poles; plus 2: relief is used; plus 4: what
-                    it lacks is guessed by a network
+                    it lacks is guessed by a network; plus 8: a network of bands told its code
     step   float32  > 0, in the field's unit
     size   uint32   bytes that follow up to a correction
     by     4 bytes  with such a guess only: the first of the sha256 of the network's weights
+    told   4 bytes  with a network of bands only: the first of the sha256 of its weights
     shares float16  with relief only: of orography and of land, for each band but the first
     code            by :mod:`hpcodec.entropy.bands`
 """
@@ -30,6 +31,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hpcodec.band_networks import bands_of
+from hpcodec.entropy.band_network import BandNetwork
 from hpcodec.entropy.bands import decode_bands, encode_bands
 from hpcodec.errors import FormatError
 from hpcodec.grid import LatLonGrid
@@ -43,7 +46,7 @@ Doubles = npt.NDArray[np.float64]
 
 _HEAD = struct.Struct("<BBfI")
 _METHOD = 2
-_BY_AREA, _RELIEF, _RESTORED = 1, 2, 4
+_BY_AREA, _RELIEF, _RESTORED, _TOLD = 1, 2, 4, 8
 _DIGEST = 4  # bytes
 
 # Least cosine of latitude by which steps grow: near the poles no error is to be ten times others.
@@ -121,6 +124,7 @@ class Detailer:
         *,
         by_area: bool,
         restorer: bytes = b"",
+        network: BandNetwork | None = None,
     ) -> tuple[bytes, Detail]:
         """Code of a detail, and what it decodes to.
 
@@ -136,15 +140,19 @@ class Detailer:
             Whether an error counts by the area of its point, as it does for an RMSE.
         restorer : bytes
             Sha256 of the weights that are to guess what it lacks; none for no guess.
+        network : BandNetwork, optional
+            Tells how it is coded: smaller, and slower.
         """
         steps, known = self.steps(step, by_area=by_area), self._explained(shares)
         scaled = [(band - one) / unit for band, one, unit in zip(bands, known, steps, strict=True)]
         scaled = [np.clip(band, -_MOST, _MOST) for band in scaled]
-        symbols, code = encode_bands(scaled, _WORTH)
+        symbols, code = encode_bands(scaled, _WORTH, network)
         if shares is not None:
             code = shares.astype("<f2").tobytes() + code
-        code = (by := restorer[:_DIGEST]) + code
+        told = bytes.fromhex(network.digest)[:_DIGEST] if network else b""
+        code = (by := restorer[:_DIGEST]) + told + code
         flags = _BY_AREA * by_area + _RELIEF * (shares is not None) + _RESTORED * bool(by)
+        flags += _TOLD * bool(told)
         head = _HEAD.pack(_METHOD, flags, step, len(code))
         return head + code, Detail(list(symbols), steps, known, by, math.log2(step))
 
@@ -157,20 +165,25 @@ class Detailer:
             If the bytes are none that it makes.
         """
         _, flags, step, _ = _HEAD.unpack_from(code)
-        if flags >= 8 or not 0 < step < np.inf:
+        if flags >= 16 or not 0 < step < np.inf:
             raise FormatError(f"expected a detail; got flags {flags} and step {step}. Damaged.")
         rest, shares, by = code[_HEAD.size :], None, b""
         if flags & _RESTORED:
             by, rest = rest[:_DIGEST], rest[_DIGEST:]
             if len(by) < _DIGEST or len(self._shapes) < LEAST:
                 raise FormatError("expected a detail that can be restored; got none. Damaged.")
+        network = None
+        if flags & _TOLD:
+            if len(rest) < _DIGEST:
+                raise FormatError("expected a detail that a network told; got its head. Damaged.")
+            network, rest = bands_of(rest[:_DIGEST]), rest[_DIGEST:]
         if flags & _RELIEF:
             count = 2 * (len(self._shapes) - 1)
             if len(rest) < 2 * count:
                 raise FormatError("expected a detail with relief; got its head. It is damaged.")
             shares = np.frombuffer(rest, "<f2", count).astype(np.float64).reshape(-1, 2)
             rest = rest[2 * count :]
-        symbols = decode_bands(rest, self._shapes)
+        symbols = decode_bands(rest, self._shapes, network)
         steps = self.steps(step, by_area=bool(flags & _BY_AREA))
         return Detail(list(symbols), steps, self._explained(shares), by, math.log2(step))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpcodec.arithmetic import plain_float32
+from hpcodec.band_networks import latest_bands
 from hpcodec.base_field import base_cells
 from hpcodec.bound_search import BoundSearch
 from hpcodec.coarse import in_units
@@ -50,7 +51,9 @@ _OCTAVES = np.arange(-14, 6.25, 0.25)
 _SAMPLE = 16
 _NEAR: dict[str, Any] = {"band": 0.985, "trials": 5}  # a trial takes a tenth of the network's
 _DRAFT: dict[str, Any] = {"band": 0.95, "trials": 3}
-_LEFT = 0.97  # part of its error once restored: .94 to .99 of validation fields, 192x to 512x
+_DRAFTED: dict[str, Any] = {"band": 0.96, "trials": 5}  # the network has taken its second already
+_LEFT = 0.95  # part of its error once restored: .92 to .97 of validation fields, 192x to 512x
+_TOLD = 0.91  # part of its bytes once a network tells how it is coded
 _BITS = 3.4  # measured bits of a coefficient over those of a Gaussian of its size
 
 
@@ -67,8 +70,9 @@ def fit_detail(
 ) -> Fitted:
     """As :func:`hpcodec.fitting.fit`, without the network; ``judge`` has the field on its grid.
 
-    A ``draft`` takes half the time: nothing is restored, what is asked for is met less nearly, and
-    ``left`` tells what restoring is likely to do.
+    A ``draft`` takes half the time: no network tells its code, nothing is restored, what is asked
+    for is met less nearly, and ``left`` tells what the networks are likely to do. Its bytes are as
+    many more as the network of bands would spare.
     """
     normal = normalise(cells[None], [scaling])
     (field,), _ = model.coder(device).encode(
@@ -80,7 +84,8 @@ def fit_detail(
     task = _Task(field, pack(field, model.entropy), unit, coding, model, judge, draft)
     restorer = bytes.fromhex(model.card.restorer) if task.restorable else b""
     if draft:
-        return replace(task.search(hint, b"")[0], left=_LEFT if restorer else 1.0)
+        spared = 1.0 if not coding.rmse else math.sqrt(_TOLD)  # as an error: bytes are its squares
+        return replace(task.search(hint, b"")[0], left=spared * (_LEFT if restorer else 1.0))
     found, worse = task.search(hint, restorer)
     return task.search(hint, b"")[0] if worse else found
 
@@ -193,11 +198,11 @@ class _Task:
         found: tuple[bytes, Detail, Fitted | None] | None = None
         first = float(np.float32(search.step * self.unit))
         shares = detailer.shares(self._bands, first, by_area=self._by_area)  # hardly moves with it
+        network = None if self.draft else latest_bands()
+        encode = partial(detailer.encode, by_area=self._by_area)
         while not search.done:
             step = float(np.float32(search.step * self.unit))
-            coded = detailer.encode(
-                self._bands, step, shares, by_area=self._by_area, restorer=restorer
-            )
+            coded = encode(self._bands, step, shares, restorer=restorer, network=network)
             number, finished = value(*coded)
             if search.tell(number):
                 found = *coded, finished
@@ -234,12 +239,13 @@ class _Task:
     def _most(self) -> float:
         """Bytes that the payload may have: with a correction on top, any."""
         free = self.coding.bounded and not self.coding.free
-        return np.inf if free else self.coding.size
+        return np.inf if free else self.coding.size / (_TOLD if self.draft else 1)
 
     def _steps(self, hint: Hint) -> tuple[StepSearch | BoundSearch, _Value]:
         """Steps to try, and what counts of what they give: beside the bytes of a correction."""
         coding, own = self.coding, len(self.judge.told[1])
-        near = _DRAFT if self.draft else _NEAR
+        drafted = hint != AS_EXPECTED and hint.detailed is None
+        near = _DRAFT if self.draft else _DRAFTED if drafted else _NEAR
 
         def whole(code: bytes, detail: Detail) -> tuple[float, Fitted]:
             fitted = self._finished(code, detail)
@@ -255,7 +261,8 @@ class _Task:
         if coding.rmse:
             goal = coding.rmse / self.unit
             return StepSearch(goal, self._by_error, hint, **near), error
-        by_size = StepSearch(coding.size - own, self._by_size, hint, **near)
+        most = coding.size / (_TOLD if self.draft else 1)
+        by_size = StepSearch(most - own, self._by_size, hint, **near)
         return by_size, lambda code, _: (len(with_correction(self.base, code)) - own, None)
 
     @cached_property
@@ -268,10 +275,11 @@ class _Task:
         weight = np.concatenate(wide)[::_SAMPLE]
         bands = [band.reshape(-1) for band in self._bands[1:]]
         every = np.concatenate(bands)[::_SAMPLE] / self.unit
+        bits = _BITS * (1 if self.draft else _TOLD)
         size, error = [], []
         for octave in _OCTAVES:
             scaled = np.square(every / 2.0**octave)
-            size.append(_BITS * _SAMPLE * np.log2(1 + scaled).sum() / 16 + len(self.base) + 1)
+            size.append(bits * _SAMPLE * np.log2(1 + scaled).sum() / 16 + len(self.base) + 1)
             lost = np.where(scaled < 0.36, scaled * weight, 0.09)
             error.append(2.0**octave * np.sqrt(lost.mean()))
         return np.array(size), np.array(error)

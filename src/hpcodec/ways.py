@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_either"]
 
-# Bytes of a field from which on the network is not tried, to save time: 160x at 0.25 degrees.
-# Details of validation fields have the smaller error up to 128x, and all have a larger one at 512x;
-# on coarser grids the ratios are smaller, the bytes much the same (docs/design/rate.md).
-_MANY = 26_000
+# Bytes of a field from which on the network is not tried, to save time: 259x at 0.25 degrees.
+# Details of validation fields have the smaller error up to 256x, and none has at 1024x; on coarser
+# grids the ratios are smaller, the bytes much the same (docs/design/rate.md).
+_MANY = 16_000
 
 # Times the loss that a detail is likely to have in the end, up to which it is not computed: it was
 # likelier to be the worse one, and what it would spare is not worth its time.
@@ -90,7 +90,8 @@ def fit_either(
         rival = _unless_refused(partial(network, None if coding.free else draft))
     if rival and not coding.free and loss(rival) <= _ALIKE * draft.left * loss(draft):
         return rival
-    whole = _unless_refused(partial(detail, draft.hint)) or draft
+    if (whole := _unless_refused(partial(detail, replace(draft.hint, detailed=None)))) is None:
+        return rival or network()
     return min(rival or whole, whole, key=loss)
 
 

@@ -2,12 +2,14 @@
 
     python tests/benchmarks/generalisation.py MODEL DATA [PATTERN]
     python tests/benchmarks/generalisation.py restorer DATA [PATTERN]
+    python tests/benchmarks/generalisation.py bands DATA [PATTERN]
 
 DATA has the folders train, val and test; PATTERN (``t2m*.nc``, all by default) chooses files of
 each; of train at most 24 of 0.25 degrees or finer are drawn. For every group prints the number of
 fields and the mean over them of log2(bytes) + 2 log2(RMSE) at a few steps, bytes of real payloads,
 RMSE on HEALPix cells over the scale of the field: 0.1 less is 7 % fewer bytes at equal error.
-Of the restorer, the parts of the RMSE of a detail that it leaves, at a few ratios.
+Of the restorer and of the network of bands, the parts of the RMSE of a detail that they leave, at a
+few ratios.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from hpcodec.band_networks import _files
 from hpcodec.bench.case import read_cases
 from hpcodec.coding import coding_for
 from hpcodec.errors import HpcodecError
@@ -61,8 +64,8 @@ def figures(model: Model, path: Path) -> list[float] | None:
     return found
 
 
-def restored(path: Path) -> list[float] | None:
-    """Part of the error that is left at every ratio; None where no detail is restored."""
+def left(path: Path, name: str) -> list[float] | None:
+    """Part of a detail's error that a network leaves at every ratio; None for no detail."""
     try:
         case = next(iter(read_cases([str(path)])))
     except (HpcodecError, StopIteration):
@@ -76,8 +79,13 @@ def restored(path: Path) -> list[float] | None:
         model = load_model(coding.model, coding.weights)
         plain = replace(model, card=replace(model.card, restorer=""))
         errors = []
-        for used in (model, plain):
-            with patch("hpcodec.pipeline.load_model", return_value=used):
+        for used in (True, False):
+            unless = (
+                patch("hpcodec.pipeline.load_model", return_value=model if used else plain)
+                if name == "restorer"
+                else patch("hpcodec.band_networks._files", _files if used else lambda: iter(()))
+            )
+            with unless:
                 decoded = encode_fields(field[None], coding, "cpu", Hint(detailed=True)).decoded
             square = np.square(decoded[0].astype(np.float64) - field)
             errors.append(np.sqrt((spec.grid.area_weights * square).mean()))
@@ -89,9 +97,9 @@ def main() -> None:
     """Print a line for every group."""
     name, data = sys.argv[1], Path(sys.argv[2])
     pattern = sys.argv[3] if len(sys.argv) > 3 else "*.nc"
-    measure: Callable[[Path], list[float] | None] = restored
+    measure: Callable[[Path], list[float] | None] = partial(left, name=name)
     what, points = "at {:g}x", tuple(map(float, RATIOS))
-    if name != "restorer":
+    if name not in ("restorer", "bands"):
         measure, what, points = partial(figures, load_model(name)), "at step {:g}", STEPS
     for group in ("train", "val", "test"):
         paths = sorted((data / group).glob(pattern))

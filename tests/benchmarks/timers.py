@@ -59,7 +59,8 @@ STAGES: Mapping[str, Sequence[str]] = {
         "hpcodec.entropy.integer_network:ActivityNetwork.__call__",
         "hpcodec.entropy.activity:Surroundings.__init__",
         "hpcodec.entropy.activity:Surroundings.features",
-        "hpcodec.entropy.bands:_Coder._activity",
+        "hpcodec.entropy.band_activity:BandActivity.plan",
+        "hpcodec.entropy.band_network:BandPlans.plan",
     ),
     "entropy code": (
         "hpcodec.base_field:decode_base_symbols",

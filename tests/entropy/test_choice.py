@@ -71,14 +71,15 @@ def test_a_symbol_is_the_nearest_or_the_next_one_down(
 def test_what_is_chosen_never_costs_more_than_the_nearest(
     scaled: Floats, plan: Plan, tables: Tables, worth: float
 ) -> None:
-    # The price of a size is that of its positive symbol: tables that are learned are symmetric.
-    bits = -np.log2(tables[:, LARGEST:] / TOTAL)
+    bits = -np.log2(tables / TOTAL)
+    sign = np.where(scaled < 0, -1, 1)
     near = np.abs(np.rint(scaled)).astype(np.int64)
     within = np.flatnonzero(near <= LARGEST)
 
     def cost(symbols: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         error = (np.abs(scaled[within].astype(np.float64)) - symbols[within]) ** 2
-        return np.asarray(error + worth * bits[plan.table[within], symbols[within]])
+        told = bits[plan.table[within], LARGEST + sign[within] * symbols[within]]
+        return np.asarray(error + worth * told)
 
     chosen = cost(np.abs(choose(scaled, plan, tables, worth)))
     assert (chosen <= cost(near) + 1e-4).all()

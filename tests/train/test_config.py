@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from hpcodec.band_networks import BANDS
 from hpcodec.errors import UsageError
 from hpcodec.networks.architecture import Architecture
 from hpcodec.restorers import RESTORER
+from hpcodec.train.bands import bands_config
 from hpcodec.train.config import TrainConfig, read_config, read_toml
 from hpcodec.train.restorer import restorer_config
 
@@ -61,6 +63,8 @@ variables = ["air_temperature"]
 def test_shipped_configurations(path: Path) -> None:
     if path.parent.name == RESTORER:
         assert restorer_config(read_toml(path), path).shape.blocks > 0
+    elif path.parent.name == BANDS:
+        assert bands_config(read_toml(path), path).steps > 0
     else:
         assert read_config(path).name == path.parent.name
 

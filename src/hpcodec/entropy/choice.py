@@ -49,7 +49,8 @@ def choose(
     at = np.flatnonzero((symbols > 0) & (symbols <= LARGEST) & (plan.plain == 0))
     near, table = symbols[at].astype(np.int64), plan.table[at]
     bits = _bits(tables.tobytes(), tables.dtype.str)
-    price = bits[table, near] - bits[table, near - 1]
+    sign = np.where(scaled[at] < 0, -1, 1)
+    price = bits[table, LARGEST + sign * near] - bits[table, LARGEST + sign * (near - 1)]
     saving = np.square(size[at] - (near - 1)) - np.square(size[at] - near)
     symbols[at] -= saving < worth * price
     return np.asarray(np.copysign(symbols, scaled), np.int32)
@@ -57,6 +58,6 @@ def choose(
 
 @lru_cache(maxsize=32)
 def _bits(tables: bytes, dtype: str) -> npt.NDArray[np.float32]:
-    """Bits of the symbols from 0 to ``LARGEST`` in each table."""
-    counts = np.frombuffer(tables, dtype).reshape(-1, 2 * LARGEST + 1)[:, LARGEST:]
+    """Bits of the symbols in each table."""
+    counts = np.frombuffer(tables, dtype).reshape(-1, 2 * LARGEST + 1)
     return np.asarray(-np.log2(counts / TOTAL), np.float32)

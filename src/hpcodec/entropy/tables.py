@@ -131,8 +131,9 @@ def groups(plan: Plan) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
     """Each table in use, with the places of its symbols."""
     table = plan.table.astype(np.uint8)  # so short numbers are sorted by radix
     order = np.argsort(table, kind="stable")
-    starts = np.searchsorted(table[order], np.arange(BINS + 1))
-    for number in range(BINS):
+    numbers = np.arange(int(table.max(initial=0)) + 1)
+    starts = np.searchsorted(table[order], [*numbers, numbers.size])
+    for number in numbers.tolist():
         places = order[starts[number] : starts[number + 1]]
         if places.size:
             yield number, places

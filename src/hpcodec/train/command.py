@@ -13,10 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hpcodec.errors import ModelError
+from hpcodec.errors import ModelError, UsageError
 from hpcodec.model_folders import STATICS, find_models, search_path
 from hpcodec.models import resolve_device
 from hpcodec.restorers import WEIGHTS
+from hpcodec.train.bands import bands_config, train_bands
 from hpcodec.train.config import TrainConfig, read_config, read_toml
 from hpcodec.train.examples import make_examples
 from hpcodec.train.finetune import finetune
@@ -75,6 +76,14 @@ def run_training(
         if publish_to is not None:
             publish_restorer(restored, publish_to)
             print(publish_to)  # noqa: T201  (the result of the command)
+        return
+    if told.get("kind") == "bands":
+        if publish_to is None:
+            raise UsageError("expected a folder to write a network of bands to. Add --publish.")
+        model = next(iter(find_models().values()))  # any: all have the same static fields
+        for line in train_bands(bands_config(told, config_path), data, publish_to, model=model):
+            console.print(line)
+        print(publish_to)  # noqa: T201  (the result of the command)
         return
     config = read_config(config_path)
     if not (prepared / "index.json").exists():

@@ -24,7 +24,7 @@ from hpcodec.stages import dataset
 from hpcodec.stages.wavelets import halvings, to_bands
 from hpcodec.train.prepare import files_matching, source_digest
 
-__all__ = ["Example", "make_examples", "read_examples"]
+__all__ = ["Example", "fields_of", "make_examples", "read_examples", "step_of_share"]
 
 Halves = npt.NDArray[np.float16]
 
@@ -144,6 +144,33 @@ def _examples_of(
     number: int,
 ) -> Iterator[Example]:
     digest = source_digest(path)
+    for grid, field, (variable, step) in fields_of(path, rng):
+        least, most = np.log(min(shares)), np.log(max(shares))
+        chosen = shares if rng is None else np.exp(rng.uniform(least, most, _STEPS))
+        for share in map(float, chosen):
+            inputs, gone = _coded(field, grid, model, share)
+            name = f"{number:05}.npz"
+            np.savez(folder / name, coded=_half(inputs.coded), lost=_half(gone))
+            yield Example(
+                file=str(path.relative_to(data)),
+                sha256=digest,
+                variable=variable,
+                step=step,
+                share=share,
+                activity=tuple(map(float, inputs.activity)),
+                arrays=name,
+                statics=_statics(grid, model, folder),
+            )
+            number += 1
+
+
+def fields_of(
+    path: Path, rng: np.random.Generator | None
+) -> Iterator[tuple[LatLonGrid, npt.NDArray[np.float32], tuple[str, int]]]:
+    """Fields ``(rows, columns)`` of a file that may be details, with standard name and step.
+
+    Two of every variable, or, without chance, all.
+    """
     with dataset.open_source(str(path)) as source:
         for spec in dataset.find_fields(source):
             if not isinstance(spec.grid, LatLonGrid) or halvings(spec.grid.shape) < 2:
@@ -152,25 +179,17 @@ def _examples_of(
             for step in map(int, steps):
                 read = spec.grid.sheet(dataset.read_steps(source, spec, step, step + 1)[0])
                 field = fill_smoothly(read)
-                if not np.ptp(field):
-                    continue
-                least, most = np.log(min(shares)), np.log(max(shares))
-                chosen = shares if rng is None else np.exp(rng.uniform(least, most, _STEPS))
-                for share in map(float, chosen):
-                    inputs, gone = _coded(field, spec.grid, model, share)
-                    name = f"{number:05}.npz"
-                    np.savez(folder / name, coded=_half(inputs.coded), lost=_half(gone))
-                    yield Example(
-                        file=str(path.relative_to(data)),
-                        sha256=digest,
-                        variable=spec.standard_name,
-                        step=step,
-                        share=share,
-                        activity=tuple(map(float, inputs.activity)),
-                        arrays=name,
-                        statics=_statics(spec.grid, model, folder),
-                    )
-                    number += 1
+                if np.ptp(field):
+                    yield spec.grid, field, (spec.standard_name, step)
+
+
+def step_of_share(
+    detailer: Detailer, bands: Sequence[npt.NDArray[np.float64]], share: float
+) -> float:
+    """Step, in the field's unit, that such a share of the coefficients is larger than."""
+    one = detailer.steps(1.0, by_area=True)
+    sizes = [np.abs(band / unit).ravel() for band, unit in zip(bands[1:], one[1:], strict=True)]
+    return float(np.quantile(np.concatenate(sizes), 1 - share)) or 1.0
 
 
 def _coded(
@@ -179,9 +198,7 @@ def _coded(
     """What a restorer is given of a field, and what it should give back."""
     bands = to_bands(field.astype(np.float64) - field.mean(dtype=np.float64))
     detailer = Detailer(grid, model)
-    one = detailer.steps(1.0, by_area=True)
-    sizes = [np.abs(band / unit).ravel() for band, unit in zip(bands[1:], one[1:], strict=True)]
-    step = float(np.quantile(np.concatenate(sizes), 1 - share)) or 1.0
+    step = step_of_share(detailer, bands, share)
     shares = detailer.shares(bands, step, by_area=True)
     _, detail = detailer.encode(bands, step, shares, by_area=True)
     return Inputs.of(detail), lost(bands, detail)
