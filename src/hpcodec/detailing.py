@@ -53,7 +53,7 @@ _NEAR: dict[str, Any] = {"band": 0.985, "trials": 5}  # a trial takes a tenth of
 _DRAFT: dict[str, Any] = {"band": 0.95, "trials": 3}
 _DRAFTED: dict[str, Any] = {"band": 0.96, "trials": 5}  # the network has taken its second already
 _LEFT = 0.95  # part of its error once restored: .92 to .97 of validation fields, 192x to 512x
-_TOLD = 0.91  # part of its bytes once a network tells how it is coded
+_TOLD = 0.91  # part of its bytes once told
 _BITS = 3.4  # measured bits of a coefficient over those of a Gaussian of its size
 
 
@@ -193,8 +193,7 @@ class _Task:
 
         ``restorer`` is the sha256 of the weights that are to guess what the detail lacks, if any.
         """
-        detailer = _detailer(self.coding, self.model)
-        search, value = self._steps(hint)
+        detailer, (search, value) = _detailer(self.coding, self.model), self._steps(hint)
         found: tuple[bytes, Detail, Fitted | None] | None = None
         first = float(np.float32(search.step * self.unit))
         shares = detailer.shares(self._bands, first, by_area=self._by_area)  # hardly moves with it
@@ -239,7 +238,13 @@ class _Task:
     def _most(self) -> float:
         """Bytes that the payload may have: with a correction on top, any."""
         free = self.coding.bounded and not self.coding.free
-        return np.inf if free else self.coding.size / (_TOLD if self.draft else 1)
+        return np.inf if free else self._size
+
+    @property
+    def _size(self) -> float:
+        """Bytes asked for; of a draft as many more as would be spared of those of the detail."""
+        size, base = self.coding.size, len(self.base)
+        return base + (size - base) / _TOLD if self.draft and size > base else size
 
     def _steps(self, hint: Hint) -> tuple[StepSearch | BoundSearch, _Value]:
         """Steps to try, and what counts of what they give: beside the bytes of a correction."""
@@ -261,20 +266,19 @@ class _Task:
         if coding.rmse:
             goal = coding.rmse / self.unit
             return StepSearch(goal, self._by_error, hint, **near), error
-        most = coding.size / (_TOLD if self.draft else 1)
-        by_size = StepSearch(most - own, self._by_size, hint, **near)
-        return by_size, lambda code, _: (len(with_correction(self.base, code)) - own, None)
+        search = StepSearch(self._size - own, self._by_size, hint, **near)
+        return search, lambda code, _: (len(with_correction(self.base, code)) - own, None)
 
     @cached_property
     def _expected(self) -> tuple[Doubles, Doubles]:
         """Bytes and error, normalised, that each of ``_OCTAVES`` is expected to give."""
         area = self.coding.grid.area_weights
         rows = band_rows(_detailer(self.coding, self.model).grid.shape)
-        pairs = zip(rows[1:], self._bands[1:], strict=True)
+        bands = self._bands[1:]
+        pairs = zip(rows[1:], bands, strict=True)
         wide = [np.broadcast_to(area[at], band.shape).reshape(-1) for at, band in pairs]
         weight = np.concatenate(wide)[::_SAMPLE]
-        bands = [band.reshape(-1) for band in self._bands[1:]]
-        every = np.concatenate(bands)[::_SAMPLE] / self.unit
+        every = np.concatenate([band.reshape(-1) for band in bands])[::_SAMPLE] / self.unit
         bits = _BITS * (1 if self.draft else _TOLD)
         size, error = [], []
         for octave in _OCTAVES:
