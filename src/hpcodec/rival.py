@@ -19,7 +19,7 @@ __all__ = ["hint_of", "loses_to"]
 
 # Lines through the octaves of both ways, of validation fields: in the same bytes (128x to 1024x,
 # few are farther from it than a tenth; rougher training fields lie lower), and at the same error.
-_IN_BYTES, _IN_ERROR = (0.79, -0.05), (0.93, 0.12)
+_IN_BYTES, _IN_ERROR = (0.79, -0.07), (0.93, 0.12)
 
 # Octaves of a detail's step to half of its error, at most.
 _STEEPEST_ERROR = 2.3
