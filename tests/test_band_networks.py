@@ -25,6 +25,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for number, name in enumerate((BANDS, f"{BANDS}-1")):
         (tmp_path / name).mkdir()
         save_file(band_network(number).arrays, tmp_path / name / WEIGHTS)
+        (tmp_path / name / BANDS_CARD).write_text("{}", "utf-8")
+    (tmp_path / "bands-of-rain").mkdir()  # a model that only sounds like one
+    (tmp_path / "bands-of-rain" / WEIGHTS).write_bytes(b"of a model")
     monkeypatch.setattr("hpcodec.model_folders.search_path", lambda: [tmp_path])
     yield tmp_path
     band_networks._load.cache_clear()

@@ -82,9 +82,9 @@ def bands_of(digest: bytes) -> BandNetwork:
 
 
 def _files() -> Iterator[Path]:
-    """Weights of all of them; in folders ``bands-...``, those of what was encoded once."""
+    """Weights of all that have a card; after ``bands``, those of what was encoded once."""
     for folder in model_folders.search_path():
-        yield from sorted(folder.glob(f"{BANDS}*/{WEIGHTS}"))
+        yield from (card.with_name(WEIGHTS) for card in sorted(folder.glob(f"*/{BANDS_CARD}")))
 
 
 @lru_cache(maxsize=8)

@@ -97,11 +97,11 @@ class BandNetwork:
         shapes: list[tuple[int, ...]] = [(BANDS, signed + SIZES, HIDDEN) for signed in SIGNED]
         shapes += [(*both, HIDDEN, HIDDEN), (*both, HIDDEN, OUTPUTS)]
         given = [one.shape for one in self.weights]
-        kinds = {one.dtype for one in self.weights} | {one.dtype for one in self.biases}
-        if given != shapes or kinds != {np.dtype("i1"), np.dtype("i4")}:
+        if given != shapes or any(one.dtype != np.int8 for one in self.weights):
             raise ModelError(f"expected weights of shapes {shapes}; got {given}.")
         wanted = [(*both, HIDDEN), (*both, HIDDEN), (*both, OUTPUTS)]
-        if [one.shape for one in self.biases] != wanted:
+        narrow = any(one.dtype != np.int32 for one in self.biases)
+        if narrow or [one.shape for one in self.biases] != wanted:
             raise ModelError(f"expected biases of shapes {wanted}; got others.")
         if any(np.abs(one.astype(np.int64)).max() > MOST_BIAS for one in self.biases):
             raise ModelError(f"expected biases up to {MOST_BIAS}; got larger ones: none is exact.")

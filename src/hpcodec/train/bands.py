@@ -261,7 +261,7 @@ def _counted(network: BandNetwork, places: dict[Pass, _Places]) -> BandNetwork:
 def _scores(
     config: BandsConfig, data: Path, model: Path, network: BandNetwork
 ) -> Iterator[dict[str, Any]]:
-    """Bytes and error with the network over those without, of validation fields."""
+    """Bytes with the network over those without, at the same step, of validation fields."""
     for path in files_matching(data, config.validation):
         for grid, values, _ in fields_of(path, None):
             bands = to_bands(values.astype(np.float64) - values.mean(dtype=np.float64))
