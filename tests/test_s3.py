@@ -162,7 +162,7 @@ def test_workers_write_there(store: str, series_source: str) -> None:
     compress("s3://stores/in.zarr", "s3://stores/alone.zarr", OPTIONS)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0"
         ) as workers,
         distributed.Client(workers, set_as_default=False) as client,
     ):

@@ -367,7 +367,7 @@ def test_on_a_cluster(series_store: str, processes: bool, tmp_path: Path) -> Non
             n_workers=1,
             threads_per_worker=4,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             local_directory=str(tmp_path),
         ) as cluster,
         distributed.Client(cluster) as client,

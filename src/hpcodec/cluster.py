@@ -174,7 +174,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         own = {"n_workers": cores, "threads_per_worker": 1, "memory_limit": 0}
         with (
-            LocalCluster(**own, dashboard_address=None) as workers,
+            LocalCluster(**own, dashboard_address="127.0.0.1:0") as workers,
             Client(workers, set_as_default=False) as client,
         ):
             yield client

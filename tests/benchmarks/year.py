@@ -149,7 +149,9 @@ def on_cluster(url: str, target: str, options: Options, workers: int) -> tuple[i
     # A LocalCluster gives up a worker that is not back in 15 s, which it may be all the same.
     dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"})
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+        ) as cluster,
         Client(cluster) as client,
     ):
 
