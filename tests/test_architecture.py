@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cards", "report", "restorers", "stages"),
     ("model_card_text", "model_folders"),
     ("model_sources",),
-    ("models", "figures", "output_store", "quarters", "schema", "step_search"),
+    ("expectations", "models", "figures", "output_store", "quarters", "schema", "step_search"),
     ("band_networks", "model_adding"),
     ("bound_search", "coarse", "coding", "fitted", "judge", "maps", "relief", "views"),
     ("goals",),

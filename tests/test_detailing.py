@@ -11,7 +11,7 @@ import pytest
 
 from hpcodec.coding import coding_for
 from hpcodec.decoding import decode_cells, decode_fields
-from hpcodec.detail import Detailer, split_detail
+from hpcodec.detail import Detailer, split_detail, unrestored
 from hpcodec.errors import FormatError, ModelError
 from hpcodec.fields import Coding, FieldSpec
 from hpcodec.grid import LatLonGrid, cell_count
@@ -103,8 +103,8 @@ def test_fine_errors_go_to_details_and_coarse_ones_to_whichever_is_better() -> N
     }
     free = encode_fields(waves(1, DEGREES), rough, "cpu")
     errors = {way: rmse(waves(1, DEGREES), one.decoded) for way, one in both.items()}
-    assert rmse(waves(1, DEGREES), free.decoded) == pytest.approx(min(errors.values()), rel=0.02)
-    assert max(errors.values()) > 1.05 * min(errors.values())
+    assert rmse(waves(1, DEGREES), free.decoded) <= 1.02 * min(errors.values())
+    assert max(errors.values()) > 1.02 * min(errors.values())
     assert both[False].hint.detailed is False
 
 
@@ -173,6 +173,19 @@ def test_relief_is_told_where_it_explains_a_field() -> None:
     np.testing.assert_array_equal(detailer.decode(code).values, detail.values)
     random = np.random.default_rng(0).standard_normal(spec().grid.shape)
     assert detailer.shares(to_bands(random), 0.1, by_area=True) is None
+
+
+def test_a_guess_is_taken_back_without_coding_anew() -> None:
+    detailer = Detailer(grid(), load_model(MODEL).folder)
+    bands = to_bands(smooth()[0].astype(np.float64))
+    shares = np.full((len(bands) - 1, 2), 0.5)
+    guessed, plain = (
+        detailer.encode(bands, 0.1, shares, by_area=True, restorer=by) for by in (32 * b"r", b"")
+    )
+    code, detail = unrestored(*guessed)
+    assert code == plain[0] != guessed[0]
+    assert detail.restorer == b""
+    np.testing.assert_array_equal(detailer.decode(code).values, guessed[1].values)
 
 
 def test_damaged_details_are_refused() -> None:

@@ -70,6 +70,11 @@ def test_the_shift_is_of_the_octave_expected_where_the_trial_aims() -> None:
     assert octaves[0] == pytest.approx(octaves[1])
 
 
+def test_where_the_curve_has_come_to_its_end_there_is_a_slope_all_the_same() -> None:
+    flat = Goal(0.5, lambda _, __: 0.0, lambda _: 14.0)
+    assert hint_of(detail(-1, 0), flat, 0.99, by_size=False).slope == 1
+
+
 def test_a_trial_of_as_many_bytes_loses_by_what_is_left_of_the_error() -> None:
     assert loses(detail(0, 1, error=1), 10_000, 0.98, 1.0)
     assert not loses(detail(0, 1, error=1), 10_000, 0.96, 1.0)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from hpcodec.quarters import LEAST
 from hpcodec.relief import relief_on
 from hpcodec.stages.wavelets import band_rows, band_shapes, from_bands, to_bands
 
-__all__ = ["Detail", "Detailer", "split_detail"]
+__all__ = ["Detail", "Detailer", "split_detail", "unrestored"]
 
 Doubles = npt.NDArray[np.float64]
 
@@ -240,6 +240,14 @@ def _share(known: Doubles, wanted: Doubles) -> Doubles:
         best = np.clip(np.nan_to_num(found), -6e4, 6e4)
         left = wanted - known @ best
     return best
+
+
+def unrestored(code: bytes, detail: Detail) -> tuple[bytes, Detail]:
+    """The same code and detail, but that nothing is to guess what it lacks."""
+    method, flags, step, _ = _HEAD.unpack_from(code)
+    rest = code[_HEAD.size + len(detail.restorer) :]
+    head = _HEAD.pack(method, flags & ~_RESTORED, step, len(rest))
+    return head + rest, replace(detail, restorer=b"")
 
 
 def split_detail(code: bytes) -> tuple[bytes, bytes]:

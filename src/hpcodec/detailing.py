@@ -20,8 +20,9 @@ from hpcodec.band_networks import latest_bands
 from hpcodec.base_field import base_cells
 from hpcodec.bound_search import BoundSearch
 from hpcodec.coarse import in_units
-from hpcodec.detail import Detail, Detailer, split_detail
+from hpcodec.detail import Detail, Detailer, split_detail, unrestored
 from hpcodec.errors import FormatError, ModelError, UsageError
+from hpcodec.expectations import Expected
 from hpcodec.fields import Coding, CompressedField, Scaling
 from hpcodec.fitted import Fitted
 from hpcodec.goals import value_scale
@@ -32,7 +33,7 @@ from hpcodec.quarters import LEAST
 from hpcodec.restoring import Restoring
 from hpcodec.stages.healpix import remap_for
 from hpcodec.stages.normalise import normalise, within
-from hpcodec.stages.wavelets import band_rows, to_bands
+from hpcodec.stages.wavelets import to_bands
 from hpcodec.stages.wire import correction_in, pack, with_correction
 from hpcodec.step_search import AS_EXPECTED, Hint, StepSearch
 
@@ -45,16 +46,11 @@ _BASE_STEP = 2.0  # of level 9, normalised: a sixteenth at the base field
 
 _Value = Callable[[bytes, Detail], tuple[float, Fitted | None]]
 
-# What a step is expected to give: octaves of the step beside the field's scale, and how many of
-# its coefficients are looked at.
-_OCTAVES = np.arange(-14, 6.25, 0.25)
-_SAMPLE = 16
 _NEAR: dict[str, Any] = {"band": 0.985, "trials": 5}  # a trial takes a tenth of the network's
 _DRAFT: dict[str, Any] = {"band": 0.9, "trials": 2}
 _DRAFTED: dict[str, Any] = {"band": 0.96, "trials": 5}  # the network has taken its second already
 _LEFT = 0.95  # part of its error once restored: .92 to .97 of validation fields, 192x to 512x
 _TOLD = 0.91  # part of its bytes once told
-_BITS = 3.4  # measured bits of a coefficient over those of a Gaussian of its size
 
 
 def fit_detail(
@@ -79,6 +75,8 @@ def fit_detail(
         normal, scaling=[scaling], bottleneck=BASE_LEVEL, steps=[_BASE_STEP], level=BASE_LEVEL
     )
     number, code = judge.told
+    if len(code) >= coding.size:
+        raise _missed()
     field = replace(field, limits=judge.limits, mask=number, mask_code=code)
     unit = value_scale(cells, scaling, coding)
     task = _Task(field, pack(field, model.entropy), unit, coding, model, judge, draft)
@@ -87,7 +85,7 @@ def fit_detail(
         spared = 1.0 if not coding.rmse else math.sqrt(_TOLD)  # as an error: bytes are its squares
         return replace(task.search(hint, b"")[0], left=spared * (_LEFT if restorer else 1.0))
     found, worse = task.search(hint, restorer)
-    return task.search(hint, b"")[0] if worse else found
+    return task.search(found.hint, b"")[0] if worse else found
 
 
 def decode_detailed(payload: bytes, field: CompressedField, coding: Coding, model: Model) -> Floats:
@@ -189,7 +187,7 @@ class _Task:
         return not self.coding.free
 
     def search(self, hint: Hint, restorer: bytes) -> tuple[Fitted, bool]:
-        """What comes of the step for what the coding asks; and whether restoring makes it worse.
+        """What comes of the step for what the coding asks; and whether without restoring is better.
 
         ``restorer`` is the sha256 of the weights that are to guess what the detail lacks, if any.
         """
@@ -214,6 +212,8 @@ class _Task:
         worse = bool(restorer) and (
             self.judge.rmse_of(self._shown(detail.values)) < self.judge.rmse_of(fitted.shown)
         )
+        if worse and not (self.coding.rmse or self.coding.free):
+            fitted, worse = self._finished(*unrestored(code, detail)), False
         halving = search.halving if isinstance(search, StepSearch) else 0.0
         return replace(fitted, hint=replace(search.hint, detailed=True), halving=halving), worse
 
@@ -262,38 +262,20 @@ class _Task:
 
         if coding.free:
             bound = (self.judge.bound or self.unit) / self.unit
-            return BoundSearch(bound, self._by_error, hint), whole
+            return BoundSearch(bound, self._expected.by_error, hint), whole
         if coding.rmse:
             goal = coding.rmse / self.unit
-            return StepSearch(goal, self._by_error, hint, **near), error
-        search = StepSearch(self._size - own, self._by_size, hint, **near)
+            return StepSearch(goal, self._expected.by_error, hint, **near), error
+        search = StepSearch(self._size - own, self._expected.by_size, hint, **near)
         return search, lambda code, _: (len(with_correction(self.base, code)) - own, None)
 
     @cached_property
-    def _expected(self) -> tuple[Doubles, Doubles]:
-        """Bytes and error, normalised, that each of ``_OCTAVES`` is expected to give."""
-        area = self.coding.grid.area_weights
-        rows = band_rows(_detailer(self.coding, self.model).grid.shape)
-        bands = self._bands[1:]
-        pairs = zip(rows[1:], bands, strict=True)
-        wide = [np.broadcast_to(area[at], band.shape).reshape(-1) for at, band in pairs]
-        weight = np.concatenate(wide)[::_SAMPLE]
-        every = np.concatenate([band.reshape(-1) for band in bands])[::_SAMPLE] / self.unit
-        bits = _BITS * (1 if self.draft else _TOLD)
-        size, error = [], []
-        for octave in _OCTAVES:
-            scaled = np.square(every / 2.0**octave)
-            size.append(bits * _SAMPLE * np.log2(1 + scaled).sum() / 16 + len(self.base) + 1)
-            lost = np.where(scaled < 0.36, scaled * weight, 0.09)
-            error.append(2.0**octave * np.sqrt(lost.mean()))
-        return np.array(size), np.array(error)
-
-    def _by_size(self, size: float) -> float:
-        return float(np.interp(-size, -self._expected[0], _OCTAVES))
-
-    def _by_error(self, error: float) -> float:
-        rising = np.maximum.accumulate(self._expected[1])
-        return float(np.interp(np.log2(error), np.log2(rising), _OCTAVES))
+    def _expected(self) -> Expected:
+        grid, base = _detailer(self.coding, self.model).grid, len(self.base)
+        area, columns = grid.area_weights, grid.shape[1]
+        spared = 1.0 if self.draft else _TOLD
+        left = _LEFT if self.restorable and not self.draft else 1.0
+        return Expected(self._bands, self.unit, area, columns, base, spared=spared, left=left)
 
 
 def _missed() -> UsageError:

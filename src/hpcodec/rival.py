@@ -55,7 +55,8 @@ def hint_of(other: Fitted, goal: Goal, part: float, *, by_size: bool) -> Hint:
         told = min(min(other.halving, _STEEP) + _STEEPER * beyond, _STEEPEST)
     octave = slope * other.octave + offset
     halving = goal.expected(goal.limit / 2) - goal.expected(goal.limit)
-    return Hint(octave - goal.expected(part * goal.limit), slope * told / halving)
+    shift = octave - goal.expected(part * goal.limit)
+    return Hint(shift, slope * told / halving if halving else 1.0)  # none at a curve's end
 
 
 def loses_to(
