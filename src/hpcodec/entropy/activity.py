@@ -246,11 +246,11 @@ class Surroundings:
         ]
         where = places(self._nside)[phase]
         same = [*self._same, mean, *self._level, 255 * phase]
-        features = np.empty((len(where), FEATURES), np.uint8)
-        for column, field in enumerate(fields):
-            features[:, column] = field.reshape(-1)[where]
-        features[:, len(fields) :] = same
-        return features
+        features = np.empty((FEATURES, len(where)), np.uint8)
+        for row, field in enumerate(fields):
+            features[row] = field.reshape(-1)[where]
+        features[len(fields) :] = np.array(same)[:, None]
+        return features.T  # side by side in memory is what all places have of one feature
 
 
 def _mean(sizes: Integers) -> int:

@@ -48,15 +48,20 @@ class ActivityNetwork:
     def __call__(self, component: int, features: Bytes) -> npt.NDArray[np.int64]:
         """Activity ``(places,)`` of the symbols with ``features`` ``(places, FEATURES)``."""
         layers = [
-            (weight[component] * np.float32(0.5**shift), bias[component] * np.float32(0.5**shift))
+            (
+                weight[component].T * np.float32(0.5**shift),
+                bias[component][:, None] * np.float32(0.5**shift),
+            )
             for weight, bias, shift in zip(self.weights, self.biases, self.SHIFTS, strict=True)
         ]
         activity = np.empty(len(features), np.int64)
         for start in range(0, len(features), _ROWS):
             part = slice(start, start + _ROWS)
-            state = features[part].astype(np.float32)
+            state = features[part].T.astype(np.float32)
             for weight, bias in layers:
-                whole = np.floor(state @ weight + bias)
+                whole = weight @ state
+                whole += bias
+                np.floor(whole, out=whole)
                 state = np.clip(whole, 0, 255)
-            activity[part] = whole[:, 0]
+            activity[part] = whole[0]
         return activity
