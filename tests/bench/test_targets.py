@@ -132,7 +132,7 @@ def test_the_spectrum_that_is_nearest_to_all_is_best() -> None:
 def test_a_field_of_a_quarter_degree_is_timed_at_its_slowest_ratio() -> None:
     fields = [case("q", truth=np.zeros(shape, np.float32)) for shape in ((721, 1440), (181, 360))]
     fast, slow = point(64, 0.1), replace(point(256, 0.3), encode_speed=1.0)
-    finer = replace(point(8, 0.01), encode_speed=0.1)  # not one that is timed
+    finer = replace(point(3, 0.01), encode_speed=0.1)  # not one that is timed
     curves = (Curve("hpcodec", "ours", (finer, fast, slow)), Curve("peer", "classical", (fast,)))
     found = [v for v in judge([Result(one, curves) for one in fields], "hpcodec") if v.field]
     assert [v.target.quantity for v in found] == ["seconds to encode", "seconds to decode"]

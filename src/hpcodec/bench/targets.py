@@ -170,8 +170,8 @@ TARGETS: tuple[Target, ...] = (
     Target(_T850, "ratio at RMSE", 0.3, 430, 650),
     *(Target(variable, "ratio at the best's RMSE", 256, 280, 400) for variable in _RELATIVE),
     Target(_T2M, "spectrum kept", 256, 0.75, 0.95),
-    Target(_QUARTER, "seconds to encode", 16, 3.0, 3.0),
-    Target(_QUARTER, "seconds to decode", 16, 1.5, 1.5),
+    Target(_QUARTER, "seconds to encode", 4, 3.0, 3.0),
+    Target(_QUARTER, "seconds to decode", 4, 1.5, 1.5),
 )
 
 
