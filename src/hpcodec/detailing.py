@@ -51,6 +51,7 @@ _DRAFT: dict[str, Any] = {"band": 0.9, "trials": 2}
 _DRAFTED: dict[str, Any] = {"band": 0.96, "trials": 5}  # the network has taken its second already
 _LEFT = 0.95  # part of its error once restored: .92 to .97 of validation fields, 192x to 512x
 _TOLD = 0.91  # part of its bytes once told
+_WITHIN = 1.14  # times the network's RMSE, beside a bound, where it and its correction are smallest
 
 
 def fit_detail(
@@ -261,7 +262,7 @@ class _Task:
             return self.judge.rmse_of(fitted.shown) / self.unit, fitted
 
         if coding.free:
-            bound = (self.judge.bound or self.unit) / self.unit
+            bound = _WITHIN * (self.judge.bound or self.unit) / self.unit
             return BoundSearch(bound, self._expected.by_error, hint), whole
         if coding.rmse:
             goal = coding.rmse / self.unit
