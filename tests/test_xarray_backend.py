@@ -358,6 +358,7 @@ def test_a_pickle_is_small_and_reads_on(
     np.testing.assert_array_equal(pickle.loads(pickled)[1], dataset.t2m[1])
 
 
+@pytest.mark.filterwarnings("default")  # one raised in a thread of dask would be waited for
 @pytest.mark.parametrize("processes", [False, True])
 def test_on_a_cluster(series_store: str, processes: bool, tmp_path: Path) -> None:
     """Threads of a process share a network, and do not wait for each other forever."""
