@@ -232,8 +232,8 @@ class _Task:
 
     @property
     def restorable(self) -> bool:
-        """Whether the grid is fine enough."""
-        return len(self._bands) >= LEAST
+        """Whether the model has a restorer, and the grid is fine enough for it."""
+        return bool(self.model.card.restorer) and len(self._bands) >= LEAST
 
     @property
     def _most(self) -> float:

@@ -19,7 +19,7 @@ Doubles = npt.NDArray[np.float64]
 _OCTAVES = np.arange(-14, 6.25, 0.25)
 _SAMPLE = 16  # one of so many coefficients is looked at
 
-# Measured on 15 training fields, 2 to 900 kB, nine of ten within 15 %: a coefficient above this
+# Measured on 15 training fields, 3 to 900 kB, nine of ten within 15 %: a coefficient above this
 # part of a step takes so many times one and the logarithm of one and its steps, in bits; others are
 # mostly dropped, and take next to nothing.
 _KEPT, _BITS = 0.6, 1.47
